@@ -2,6 +2,7 @@
 # make run-text – the same for titles: a synthetic catalogue, baselines, an encoder, per language
 # make simulations – every promise against simulated truth, docs/reference/promises.md
 # make test  – install, check style, types and imports, run the tests
+# make test-long – whole runs end to end that take many seconds each
 # make test-processes – programs that are killed, share a store or meet broken disks
 # make test-services – the workbench in Chromium, stores in PostgreSQL and behind S3, a Ray cluster
 # make docs  – build docs/ as a site, site/index.html; fails on dead links and stale pages
@@ -9,10 +10,12 @@
 # make test-all – everything but what needs a GPU, slow simulations included
 
 export OMP_NUM_THREADS ?= 1
+# every program that a test starts would compile the package anew
+unexport PYTHONDONTWRITEBYTECODE
 BIN = .venv/bin
 EXTRAS ?= dev text vectors pretrained serve onnx docs trackers
 
-.PHONY: setup run run-text test test-processes test-services test-all lint bench simulations docs references clean
+.PHONY: setup run run-text test test-long test-processes test-services test-all lint bench simulations docs references clean
 
 setup:
 	@python3 tools/install.py $(EXTRAS)
@@ -35,6 +38,9 @@ lint: setup
 
 test: lint
 	@$(BIN)/pytest -n 2 --dist loadfile
+
+test-long: setup
+	@$(BIN)/pytest -n 2 --dist loadfile -m "long and not (slow or processes or gpu or browser or ray or services)"
 
 test-processes: setup
 	@$(BIN)/pytest -n 2 --dist loadfile -m "processes and not slow"

@@ -32,6 +32,7 @@ import torch
 from fit import BATCH, Ordinary, Windows
 from torch.utils.data import DataLoader
 
+from trueness.callback import Callback
 from trueness.campaign import Entry, load_campaign
 from trueness.engines import Setting
 from trueness.engines.stack import outcome_of, work_of
@@ -40,7 +41,6 @@ from trueness.fit import Fitted, FoldFit, choose_device
 from trueness.judge.leaderboard import leaderboard
 from trueness.models import build
 from trueness.plan import plan
-from trueness.recorder import Listener
 from trueness.runner import run
 from trueness.store import Store
 
@@ -91,13 +91,13 @@ def processor_seconds():
     return sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, who))
 
 
-class Stages(Listener):
+class Stages(Callback):
     """When each stage began."""
 
     def __init__(self):
         self.began = {}
 
-    def start(self, stage, total):
+    def on_stage_start(self, stage, total):
         self.began[stage] = time.perf_counter()
         self.processor = processor_seconds()
 
@@ -115,7 +115,7 @@ def measure_group(arguments):
                 plain += plain_fit(todo.examples_of(entry.spec), entry.spec, device.name)
         scale = arguments.seeds / arguments.plain_seeds
         plain, plain_processor = plain * scale, (processor_seconds() - before) * scale
-        summary = run(group, store, device=device.name, listener=stages)
+        summary = run(group, store, device=device.name, callback=stages)
         ended, processor = time.perf_counter(), processor_seconds() - stages.processor
         assert not summary.failed
         assert len(leaderboard(store, group.name).groups[0].candidates) == len(group.experiments)

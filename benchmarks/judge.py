@@ -74,12 +74,12 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--models", type=int, default=1000)
     parser.add_argument("--times", type=int, default=6000)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     steps = Steps()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scores.parquet"
-        write_scores(path, given.models, given.times)
-        unit = one_auc(given.times)
+        write_scores(path, arguments.models, arguments.times)
+        unit = one_auc(arguments.times)
         columns, baselines = Columns("y", time="date"), ["model 0"]
         table = steps.time("read and check the table", lambda: score_table(path, columns))
         steps.time(
@@ -99,10 +99,11 @@ def main():
         steps.time("leaderboard of the store", lambda: leaderboard(store, "many"))
         steps.time("what is shown of it", board.document)
     print(
-        f"{given.models} models, {given.times} times, 1,000 draws; x: one AUC, {1e3 * unit:.1f} ms"
+        f"{arguments.models} models, {arguments.times} times, 1,000 draws; "
+        f"x: one AUC, {1e3 * unit:.1f} ms"
     )
     steps.show(unit)
-    full = given.models >= 1000 and given.times >= 6000
+    full = arguments.models >= 1000 and arguments.times >= 6000
     bound = f" (at most {BOUND:.0f} s wanted)" if full else ""
     print(f"{'from file to verdict, in memory':44}{in_memory:8.2f} s{bound}")
 

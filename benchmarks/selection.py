@@ -98,8 +98,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("candidates", 1000), ("times", 6000)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    given = parser.parse_args()
-    m, n = given.candidates, given.times
+    arguments = parser.parse_args()
+    m, n = arguments.candidates, arguments.times
     y, scores = candidates(n, m)
     blocks = Blocks.of(n, length=LENGTH)
     few = Blocks.of(n, length=LENGTH + 1)  # other noise; kernels are compiled once

@@ -95,13 +95,13 @@ def model_spec(make_spec):
     """Spec of a model that is no network, pinned to what is installed or lies in a folder."""
     from trueness.own import pinned
 
-    def make(model, beside=Path(), **more):
+    def make(model, base_folder=Path(), **more):
         content = make_spec(**more).model_dump(exclude_unset=True)
         spec = Spec.model_validate({**content, "model": model})
         needs = str(spec.model.reference or "").partition(".")[0]
         if needs in ("lightgbm", "xgboost", "catboost"):
             pytest.importorskip(needs)
-        return spec.model_copy(update={"model": pinned(spec.model, beside)})
+        return spec.model_copy(update={"model": pinned(spec.model, base_folder)})
 
     return make
 
@@ -149,7 +149,7 @@ def without():
     return dataclasses.replace
 
 
-JUDGED = TINY.split("experiments:")[0].replace("campaign: tiny", "campaign: judged") + """\
+COMPARED = TINY.split("experiments:")[0].replace("campaign: tiny", "campaign: judged") + """\
 experiments:
   - {id: LF-1..LF-3, priority: P1, grid: {loss: [bce, focal, {kind: labelsmoothing, epsilon: 0.2}]}}
   - {id: LF-4, priority: P1, loss: focal, recipe.stop_on: val_loss}
@@ -164,7 +164,7 @@ data: bars.csv
 
 
 @pytest.fixture(scope="session")
-def judged(tmp_path_factory):
+def campaign_folder(tmp_path_factory):
     """Folder with a campaign of two seeds along every axis, its bars, and its store; read only."""
     from trueness.campaign import load_campaign
     from trueness.runner import run
@@ -172,7 +172,7 @@ def judged(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("judged")
     synthetic_bars(1200).frame().write_csv(folder / "bars.csv")
-    (folder / "judged.yaml").write_text(JUDGED)
+    (folder / "judged.yaml").write_text(COMPARED)
     campaign = load_campaign(folder / "judged.yaml", seeds=2)
     summary = run(campaign, Store(folder / "store"), device="cpu", workers=0)
     assert summary.failed == []

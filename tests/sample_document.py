@@ -3,10 +3,10 @@
 import math
 
 from trueness.document import (
-    Beside,
     Column,
     Document,
     Figure,
+    HConcat,
     Items,
     Link,
     Section,
@@ -154,8 +154,8 @@ def document(hostile: str = HOSTILE) -> Document:
                 "out-of-fold part with blocks of 20 days resampled together.",
                 "By chance alone, the best of 6 models reaches 9/30 half the time.",
             ])]),
-            Section("Curves", [forest, Beside([curve, bars]), Beside([epochs, blank])]),
-            Section("Slices", [Beside([years, regimes])], anchor="slices"),
+            Section("Curves", [forest, HConcat([curve, bars]), HConcat([epochs, blank])]),
+            Section("Slices", [HConcat([years, regimes])], anchor="slices"),
             Section("Confusions", [confusion_table(), signed_table()]),
             Section("Checks", [
                 Section("TRU008 Base rates drift", [Sentence("Positives were 12 % before 2010, 31 % after.")], "TRU008"),

@@ -33,7 +33,7 @@ from trueness.store import MemoryStore, Store
 
 FRAME = scores()
 Y, DATES = FRAME["y"].to_numpy(), FRAME["date"]
-GIVEN = {name: FRAME[name].to_numpy() for name in ("good", "coin", "vix")}
+SCORES = {name: FRAME[name].to_numpy() for name in ("good", "coin", "vix")}
 
 
 def numbers(answer):
@@ -46,14 +46,14 @@ def numbers(answer):
 
 @pytest.fixture(scope="module")
 def answer():
-    return judge(Y, GIVEN, time=DATES, baseline="vix")
+    return judge(Y, SCORES, time=DATES, baseline="vix")
 
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
     """Folder of a store with three models."""
     folder = tmp_path_factory.mktemp("api") / "store"
-    judge(Y, GIVEN, time=DATES, baseline="vix", store=folder, name="mine")
+    judge(Y, SCORES, time=DATES, baseline="vix", store=folder, name="mine")
     return folder
 
 
@@ -61,16 +61,16 @@ def stored(tmp_path_factory):
 
 
 def tensors(torch):
-    return {n: torch.tensor(v, requires_grad=True, dtype=torch.float64) for n, v in GIVEN.items()}
+    return {n: torch.tensor(v, requires_grad=True, dtype=torch.float64) for n, v in SCORES.items()}
 
 
 SOURCES = {
-    "lists": (Y.tolist(), {n: v.tolist() for n, v in GIVEN.items()}, DATES.to_list()),
+    "lists": (Y.tolist(), {n: v.tolist() for n, v in SCORES.items()}, DATES.to_list()),
     "polars": (FRAME["y"], FRAME.select("good", "coin", "vix"), DATES),
     "pandas": (pd.Series(Y), FRAME.to_pandas()[["good", "coin", "vix"]], FRAME.to_pandas()["date"]),
     "arrow": (FRAME["y"], FRAME.select("good", "coin", "vix").to_arrow(), DATES),
-    "text dates": (Y, GIVEN, [str(d) for d in DATES]),
-    "booleans": (Y == 1, GIVEN, DATES),
+    "text dates": (Y, SCORES, [str(d) for d in DATES]),
+    "booleans": (Y == 1, SCORES, DATES),
 }
 
 
@@ -87,10 +87,10 @@ def test_tensors_are_judged_alike(answer):
 
 
 def test_arrays_have_numbers_for_names():
-    matrix = np.column_stack([GIVEN["good"], GIVEN["coin"]])
+    matrix = np.column_stack([SCORES["good"], SCORES["coin"]])
     (group,) = judge(Y, matrix).judgement.groups
     assert {m.name for m in group.models} == {"model 1", "model 2"}
-    (group,) = judge(Y, GIVEN["good"]).judgement.groups
+    (group,) = judge(Y, SCORES["good"]).judgement.groups
     assert [m.name for m in group.models] == ["model"]
 
 
@@ -141,22 +141,22 @@ def test_a_store_keeps_what_is_judged(stored, answer):
     [
         ("no_data", lambda: judge("y", "p")),
         ("no_data", lambda: judge(Y)),
-        ("no_data", lambda: judge(Y, GIVEN, drop="vix")),
-        ("no_data", lambda: judge(Y, GIVEN, scores_prefix="p_")),
+        ("no_data", lambda: judge(Y, SCORES, drop="vix")),
+        ("no_data", lambda: judge(Y, SCORES, scores_prefix="p_")),
         ("no_name", lambda: judge(Y, data=FRAME)),
         ("no_name", lambda: judge("y", data=FRAME, time=DATES)),
-        ("no_name", lambda: judge("y", GIVEN["good"], data=FRAME)),
-        ("lengths", lambda: judge(Y[1:], GIVEN)),
-        ("lengths", lambda: judge(Y, GIVEN, time=DATES[1:])),
+        ("no_name", lambda: judge("y", SCORES["good"], data=FRAME)),
+        ("lengths", lambda: judge(Y[1:], SCORES)),
+        ("lengths", lambda: judge(Y, SCORES, time=DATES[1:])),
         ("dimensions", lambda: judge(Y, {"a": np.zeros((len(Y), 2))})),
-        ("dimensions", lambda: judge(Y, {"a": GIVEN["good"]}, classes=["x", "y"])),
+        ("dimensions", lambda: judge(Y, {"a": SCORES["good"]}, classes=["x", "y"])),
         ("different_classes", lambda: judge(Y, {"a": np.full((len(Y), 3), 1 / 3)}, classes=["x", "y"])),
-        ("different_index", lambda: judge(pd.Series(Y), pd.Series(GIVEN["good"])[::-1])),
+        ("different_index", lambda: judge(pd.Series(Y), pd.Series(SCORES["good"])[::-1])),
         ("different_index", lambda: judge(
-            pd.Series(Y), pd.DataFrame(GIVEN, index=range(1, len(Y) + 1)))),
-        ("scale", lambda: judge(Y, GIVEN, scale="odds")),
-        ("unknown_baseline", lambda: judge(Y, GIVEN, baseline="vox")),
-        ("not_probability", lambda: judge(Y, {"a": 3 * GIVEN["good"]})),
+            pd.Series(Y), pd.DataFrame(SCORES, index=range(1, len(Y) + 1)))),
+        ("scale", lambda: judge(Y, SCORES, scale="odds")),
+        ("unknown_baseline", lambda: judge(Y, SCORES, baseline="vox")),
+        ("not_probability", lambda: judge(Y, {"a": 3 * SCORES["good"]})),
         ("empty", lambda: judge([], [])),
         ("not_numeric", lambda: judge(Y, [object()] * len(Y))),
     ],
@@ -356,7 +356,7 @@ def check_schema(content):
 def test_json_of_a_judgement_keeps_its_promise(answer):
     check_schema(answer.to_dict())
     check_schema(judge([0, 1] * 5, [0.1, 0.2, 0.3, 0.15, 0.9] * 2).to_dict())  # too few for all
-    rank = judge(Y, {n: 9 * v for n, v in GIVEN.items()}, scale="rank")
+    rank = judge(Y, {n: 9 * v for n, v in SCORES.items()}, scale="rank")
     check_schema(rank.to_dict())
 
 

@@ -19,7 +19,7 @@ from trueness.errors import TruenessError
 from trueness.evaluation.label_noise import LabelNoise
 from trueness.labels.accepting import accepted
 from trueness.labels.audit import FEWEST, LabelledRows, contradictions_of
-from trueness.labels.auditing import audit_labels, audited, found_in
+from trueness.labels.auditing import audit_labels, audit_of, audited
 from trueness.spec.titles import LinearBaseline, TitlesSpec, TitlesTask
 from trueness.store import MemoryStore, Store
 from trueness.text.building import Plan, build
@@ -108,7 +108,7 @@ def test_an_audit_lists_them_and_says_how_many(noisy):
     rows, classes, wrong, p = noisy
     part = np.where(np.arange(len(wrong)) % 4, "train", "validation")
     about = SimpleNamespace(name="c", label="tfidf_svm", corpus=SimpleNamespace(digest="d"))
-    actual = found_in(about, LabelledRows(rows, part, classes), p, 4, 10)
+    actual = audit_of(about, LabelledRows(rows, part, classes), p, 4, 10)
     frame = actual.frame
     at = {one: i for i, one in enumerate(rows.ids)}
     place = [at[one] for one in frame["id"]]
@@ -150,7 +150,7 @@ def test_classes_of_few_clusters_are_not_judged(noisy):
     many = np.hstack([p, np.zeros((len(p), 1))])
     about = SimpleNamespace(name="c", label="x", corpus=SimpleNamespace(digest="d"))
     labelled = LabelledRows(few, np.full(len(y), "train"), (*classes, "rare"))
-    actual = found_in(about, labelled, many, 4, 5)
+    actual = audit_of(about, labelled, many, 4, 5)
     assert len(np.unique(rows.cluster[:FEWEST])) < FEWEST, "products have several rows"
     assert actual.unjudged == {"rare": FEWEST}
     assert not set(rows.ids[:FEWEST]) & set(actual.frame["id"])

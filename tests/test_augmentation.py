@@ -175,24 +175,24 @@ def test_networks_side_by_side_are_averaged(examples):
 # -------------------------------------------------------------------------------------- curricula
 
 
-def _trace(examples, **curriculum):
+def _state(examples, **curriculum):
     spec = spec_of("recipe.curriculum", {"kind": "loss", **curriculum})
-    trace = MemberState.begin(Member(spec, 0), examples, "cpu")
-    trace.order = trace.train[::-1].copy()
-    return trace
+    state = MemberState.begin(Member(spec, 0), examples, "cpu")
+    state.order = state.train[::-1].copy()
+    return state
 
 
 def test_an_epoch_holds_the_easiest_and_grows(examples):
-    trace, sizes = _trace(examples, start=0.2, growth=0.3), []
+    state, sizes = _state(examples, start=0.2, growth=0.3), []
     for _ in range(4):
-        rows = trace.batches()
-        assert rows.shape == (trace.steps, 32)
+        rows = state.batches()
+        assert rows.shape == (state.steps, 32)
         rows = rows[rows >= 0]
         sizes.append(len(rows))
-        assert set(rows) == set(trace.order[: len(rows)])
-        trace.history.append({})
+        assert set(rows) == set(state.order[: len(rows)])
+        state.history.append({})
     assert sizes == [30, 75, 120, 150]
-    assert trace.mean_steps == pytest.approx((1 + 3 + 4) / 3)
+    assert state.mean_steps == pytest.approx((1 + 3 + 4) / 3)
 
 
 def test_difficulty_by_loss_by_confidence_and_by_volatility(examples):
@@ -224,7 +224,7 @@ def test_the_network_that_scores_is_an_ordinary_fit(examples):
         seen.extend(members)
         stack = Stack(examples, members, CPU)
         stack.train(lambda n: None)
-        return stack.traces
+        return stack.states
 
     (order,) = orders(examples, [Member(spec, 0)], train).values()
     assert seen[0].spec.key == plain.key

@@ -75,7 +75,7 @@ def bundles(folder):
     store, actual = Store(folder / "store"), {}
     for kind in KINDS:
         out = folder / "bundles" / kind.rpartition("/")[2]
-        finalize_named(store, kind, {}, out, device="cpu", beside=folder)
+        finalize_named(store, kind, {}, out, device="cpu", base_folder=folder)
         actual[kind] = out
     return actual
 
@@ -103,6 +103,7 @@ def _longer(predictor, folder):
 # --------------------------------------------------------------------------------- what was fitted
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bundle_answers_as_the_model_that_was_fitted(bundles, folder, kind):
     """Opened again, it gives the scores of a refit in this process, for days nobody trained on."""
@@ -116,7 +117,7 @@ def test_a_bundle_answers_as_the_model_that_was_fitted(bundles, folder, kind):
     assert len(frame) == ALL - CUT + 2  # the last two bars of the shorter data have labels now
     again = Store(folder / "store")
     out = folder / "again" / kind.rpartition("/")[2]
-    finalize_named(again, kind, {}, out, device="cpu", beside=folder)
+    finalize_named(again, kind, {}, out, device="cpu", base_folder=folder)
     second = load(out, folder)
     other = second.predict(_longer(second, folder)).frame
     np.testing.assert_allclose(frame["score"], other["score"], rtol=0, atol=1e-6)
@@ -126,6 +127,7 @@ def test_a_bundle_answers_as_the_model_that_was_fitted(bundles, folder, kind):
     assert set(frame["answer"]) <= {"alarm", "no alarm", "abstains"}
 
 
+@pytest.mark.long
 def test_one_new_bar_loads_no_package_that_fits(bundles, folder):
     """Models of ours are arrays, and boosters are asked by the C interface of their packages."""
     kinds = ("one_feature", "logit", "forest", "boosting")
@@ -150,6 +152,7 @@ def test_one_new_bar_loads_no_package_that_fits(bundles, folder):
     assert ended.stdout.count("no alarm") + ended.stdout.count(": alarm") >= len(every)
 
 
+@pytest.mark.long
 def test_a_refit_knows_what_comes_later_than_any_fold(bundles, folder):
     """All labelled windows train or stop; between the two lie windows whose labels would overlap."""
     run = Store(folder / "store").run(open_bundle(bundles["net"]).description["key"])
@@ -161,6 +164,7 @@ def test_a_refit_knows_what_comes_later_than_any_fold(bundles, folder):
     assert refit["until"] == str(BARS.dates[CUT - 3])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["net"])
 def test_weights_of_a_fold_give_its_out_of_fold_scores(folder, kind):
     """What predicts is what was judged: windows without labels, stored weights, the same scores."""
@@ -179,6 +183,7 @@ def test_weights_of_a_fold_give_its_out_of_fold_scores(folder, kind):
     np.testing.assert_allclose([mine[i] for i in table["id"]], table["score"], atol=1e-5)
 
 
+@pytest.mark.long
 def test_seeds_and_members_are_averaged(folder, bundles, tmp_path):
     store = Store(folder / "store")
     three = finalize_named(store, "net", {}, tmp_path / "three", seeds=3, device="cpu").bundle
@@ -196,6 +201,7 @@ def test_seeds_and_members_are_averaged(folder, bundles, tmp_path):
     assert len(fixed.bundle.members) == 1  # a model that reads no seed is one
 
 
+@pytest.mark.long
 def test_the_promise_is_what_was_measured_out_of_fold(folder, bundles):
     store = Store(folder / "store")
     for kind in ("net", "lightgbm", "a20/forest"):
@@ -218,6 +224,7 @@ def test_the_promise_is_what_was_measured_out_of_fold(folder, bundles):
         assert roc_auc_score(part.y, calibrated) == pytest.approx(roc_auc_score(part.y, part.score))
 
 
+@pytest.mark.long
 def test_a_threshold_without_certificate_says_so_and_one_with_is_taken(folder, capsys, tmp_path):
     store = ("--store", folder / "store")
     code, out, _ = call(capsys, "finalize", "a20/forest", "--out", tmp_path / "a", "--precision",
@@ -242,12 +249,14 @@ def test_a_threshold_without_certificate_says_so_and_one_with_is_taken(folder, c
 # --------------------------------------------------------------------------------------- bad input
 
 
+@pytest.mark.long
 def test_a_model_that_never_alarms_promises_nothing(folder, tmp_path):
     with pytest.raises(StoreError) as caught:
         finalize_named(Store(folder / "store"), "a20/base_rate", {}, tmp_path / "b")
     assert caught.value.code == "no_alarms"
 
 
+@pytest.mark.long
 def test_estimators_of_own_files_cannot_be_kept(folder, tmp_path, capsys):
     code, out, err = call(capsys, "finalize", "own", "--out", tmp_path / "b", "--store",
                           folder / "store")  # fmt: skip
@@ -255,10 +264,11 @@ def test_estimators_of_own_files_cannot_be_kept(folder, tmp_path, capsys):
     assert len(err.strip().splitlines()) == 1
     assert not (tmp_path / "b").exists()
     with pytest.raises(StoreError) as caught:
-        finalize_named(Store(folder / "store"), "own", {}, tmp_path / "b", beside=folder)
+        finalize_named(Store(folder / "store"), "own", {}, tmp_path / "b", base_folder=folder)
     assert caught.value.code == "untrusted"
 
 
+@pytest.mark.long
 def test_other_bars_are_refused(folder, tmp_path, bundles):
     store, other = Store(folder / "store"), synthetic_bars(ALL, seed=3)
     other.frame().write_csv(tmp_path / "other.csv")
@@ -286,6 +296,7 @@ def test_other_bars_are_refused(folder, tmp_path, bundles):
     assert any("judged on data up to" in note for note in longer.bundle.description["notes"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("place", "value"),
     [(("name",), None), (("task",), "x"), (("data",), "x"), (("data", "lengths"), None),
@@ -313,6 +324,7 @@ def test_content_of_the_wrong_kind_is_refused_even_with_its_digest(
     assert not (bundle / "log.jsonl").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "harm", ["weights", "description", "missing", "newer", "older", "field", "types"]
 )
@@ -343,6 +355,7 @@ def test_a_bundle_that_was_changed_is_refused(copied, folder, capsys, harm):
     assert caught.value.code == (harm if harm in ("newer", "older") else "damaged")
 
 
+@pytest.mark.long
 def test_a_pickle_is_never_opened(copied, folder):
     """A file of skops that names a foreign type, with a digest that fits, builds nothing."""
     import hashlib
@@ -367,6 +380,7 @@ def test_a_pickle_is_never_opened(copied, folder):
     assert caught.value.code == "untrusted"
 
 
+@pytest.mark.long
 def test_a_bundle_never_replaces_what_is_no_bundle_nor_a_log(folder, copied, tmp_path):
     store, bundle = Store(folder / "store"), copied()
     (tmp_path / "mine").mkdir()
@@ -389,6 +403,7 @@ def test_a_bundle_never_replaces_what_is_no_bundle_nor_a_log(folder, copied, tmp
 # --------------------------------------------------------------------------------------- odd input
 
 
+@pytest.mark.long
 def test_odd_bars_are_told(bundles, folder, without):
     predictor = load(bundles["a20/logit"])
     last = BARS.head(CUT + 5)
@@ -402,6 +417,7 @@ def test_odd_bars_are_told(bundles, folder, without):
     assert predictor.predict(_longer(predictor, folder)).notes == ()
 
 
+@pytest.mark.long
 def test_values_outside_the_training_range_are_named_and_many_of_them_get_no_answer(copied, folder):
     bundle = copied("a20/logit")
     description = read_json(bundle / "bundle.json")
@@ -421,6 +437,7 @@ def test_values_outside_the_training_range_are_named_and_many_of_them_get_no_ans
 # ----------------------------------------------------------------------------------- log, monitor
 
 
+@pytest.mark.long
 def test_the_log_cannot_be_rewritten(copied, folder):
     predictor = load(copied())
     actual = predictor.predict(_longer(predictor, folder))
@@ -450,6 +467,7 @@ def test_the_log_cannot_be_rewritten(copied, folder):
     assert append(predictor.bundle, PREDICTION, [{"id": "new", "score": 1.0}]) == 1
 
 
+@pytest.mark.long
 def test_a_line_that_says_nothing_is_refused_even_with_its_digest(copied):
     bundle = load(copied()).bundle
     whole = {"id": "a", "score": 1.0, "answer": "alarm"}
@@ -461,6 +479,7 @@ def test_a_line_that_says_nothing_is_refused_even_with_its_digest(copied):
         bundle.log.unlink()
 
 
+@pytest.mark.long
 def test_only_bars_of_the_series_say_what_came(copied, folder, tmp_path):
     """Labels of other bars would be believed: their days are the same."""
     predictor = load(copied())
@@ -475,6 +494,7 @@ def test_only_bars_of_the_series_say_what_came(copied, folder, tmp_path):
     assert not read_log(predictor.bundle).outcomes
 
 
+@pytest.mark.long
 def test_revised_bars_are_answered_anew_and_the_log_keeps_the_first_answer(copied, folder, without):
     predictor = load(copied())
     first = predictor.predict(_longer(predictor, folder)).logged()
@@ -488,6 +508,7 @@ def test_revised_bars_are_answered_anew_and_the_log_keeps_the_first_answer(copie
     assert logged[first.frame["id"][-1]]["score"] == first.frame["score"][-1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("since", ["20240131", "1994", "now", "NaT", "", "-5", "1994-13-01", 5])
 def test_since_is_a_date_and_nothing_else(bundles, folder, since):
     bundle = trueness.load(bundles["a20/logit"])
@@ -500,6 +521,7 @@ def test_since_is_a_date_and_nothing_else(bundles, folder, since):
     assert str(zoned["time"].min()) == "1995-01-02"
 
 
+@pytest.mark.long
 def test_the_whole_way_by_command(folder, tmp_path, capsys):
     store = ("--store", folder / "store")
     code, out, err = call(capsys, "finalize", "lightgbm", "--out", tmp_path / "b", *store)
@@ -538,6 +560,7 @@ def test_the_whole_way_by_command(folder, tmp_path, capsys):
         )
 
 
+@pytest.mark.long
 def test_a_broken_promise_is_refuted_on_a_day(copied, folder, capsys, tmp_path):
     """Labels that say the opposite of what was promised, through the log and by --labels."""
     predictor = load(copied("lightgbm"))
@@ -565,6 +588,7 @@ def test_a_broken_promise_is_refuted_on_a_day(copied, folder, capsys, tmp_path):
         assert caught.value.code == error
 
 
+@pytest.mark.long
 def test_labels_of_other_rows_are_told_and_ids_are_texts(copied, tmp_path, capsys):
     bundle = load(copied()).bundle
     append(bundle, PREDICTION, [{"id": i, "score": 1.0, "answer": "alarm"} for i in ("007", "08")])
@@ -586,6 +610,7 @@ def predictor_monitor(predictor, labels=None):
 # ------------------------------------------------------------------------------------ API, tables
 
 
+@pytest.mark.long
 def test_a_table_is_used_like_bars(tmp_path):
     """Text columns, gaps and categories are prepared as in training, from the bundle alone."""
     rng = np.random.default_rng(0)
@@ -753,6 +778,7 @@ def _written(folder, name, task, data):
     return Store(folder / "store")
 
 
+@pytest.mark.long
 def test_series_of_a_panel_are_known_by_name_and_bars(tmp_path):
     every = {name: synthetic_bars(ALL, seed=i).frame() for i, name in enumerate("CAB")}
 
@@ -778,24 +804,25 @@ def test_series_of_a_panel_are_known_by_name_and_bars(tmp_path):
     assert caught.value.code == "other_series"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["vix", "features", "function"])
 def test_what_else_columns_are_made_of_belongs_to_the_run(tmp_path, kind):
     """Another index or other features beside the same bars: told, and nothing is fitted on them."""
     rng = np.random.default_rng(0)
     dates, values = BARS.frame()["Date"], rng.normal(size=ALL).cumsum() / 9 + 20
-    given = pl.DataFrame({"Date": dates, "Close" if kind == "vix" else "mine": values})
+    table = pl.DataFrame({"Date": dates, "Close" if kind == "vix" else "mine": values})
     BARS.head(CUT).frame().write_csv(tmp_path / "bars.csv")
     option = "vix" if kind == "vix" else "features"
     data = f"data: {tmp_path}/bars.csv\n{option}: {tmp_path}/first.csv"
     source = "def mine(bars):\n    return bars.select('Date', mine=bars['Close'] / bars['Open'])\n"
-    now = {option: given}
+    now = {option: table}
     if kind == "function":
         (tmp_path / "my.py").write_text(source)
         data, now = f"data: {tmp_path}/bars.csv\nfeatures: my.py:mine", {option: "my.py:mine"}
-    given.head(CUT).write_csv(tmp_path / "first.csv")
+    table.head(CUT).write_csv(tmp_path / "first.csv")
     task = "columns: [rsi_daily, vrp_10d]" if kind == "vix" else "tier: own"
     store, out = _written(tmp_path, "else", task, data), tmp_path / "b"
-    finalize_named(store, "else", {}, out, beside=tmp_path)
+    finalize_named(store, "else", {}, out, base_folder=tmp_path)
     predictor = load(out, tmp_path)
     assert predictor.predict(predictor.load({"data": BARS.frame(), **now})).notes == ()
     with pytest.raises(TruenessError) as caught:
@@ -808,15 +835,16 @@ def test_what_else_columns_are_made_of_belongs_to_the_run(tmp_path, kind):
         (tmp_path / "my.py").write_text(source.replace(" / ", " - "))
         other = now
     else:
-        other = {option: given.with_columns(pl.exclude("Date") * 2)}
+        other = {option: table.with_columns(pl.exclude("Date") * 2)}
     notes = predictor.predict(predictor.load({"data": BARS.frame(), **other})).notes
     assert any("differ" in note for note in notes)
     with pytest.raises(TruenessError) as caught:
-        finalize_named(store, "else", other, tmp_path / "c", beside=tmp_path)
+        finalize_named(store, "else", other, tmp_path / "c", base_folder=tmp_path)
     assert caught.value.code == "other_data"
     assert not (tmp_path / "c").exists()
 
 
+@pytest.mark.long
 def test_a_place_that_takes_no_bundle_is_refused_before_a_fit(folder, bundles, tmp_path, capsys):
     (tmp_path / "file").write_text("x")
     shutil.copytree(bundles["a20/logit"], tmp_path / "mine")
@@ -829,6 +857,7 @@ def test_a_place_that_takes_no_bundle_is_refused_before_a_fit(folder, bundles, t
     assert (tmp_path / "mine" / "notes.txt").exists()
 
 
+@pytest.mark.long
 def test_labels_without_rows_are_refused(copied):
     bundle = load(copied())
     append(bundle.bundle, PREDICTION, [{"id": "a", "score": 1.0, "answer": "alarm"}])

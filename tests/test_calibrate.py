@@ -13,7 +13,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from tests.test_cli import call
 from trueness.cli.calibrating import Methods
-from trueness.document import Beside, Figure
+from trueness.document import Figure, HConcat
 from trueness.engines.recorded import HISTORY
 from trueness.errors import TruenessError
 from trueness.evaluation.calibrators import METHODS
@@ -194,7 +194,7 @@ def test_the_frame_has_a_row_per_method(stored):
 def test_the_leaderboard_shows_a_run_before_and_after_platt_scaling(stored):
     stored()
     ((section,),) = [calibration_section("C-00", stored.store.all_runs()[0][0])]
-    (drawn,) = [part for part in section.parts if isinstance(part, Beside)]
+    (drawn,) = [part for part in section.parts if isinstance(part, HConcat)]
     assert [type(figure) for figure in drawn.parts] == [Figure, Figure]
 
 

@@ -394,8 +394,8 @@ def test_precision_has_the_published_parameter_counts(precision):
 
 
 def test_precision_has_175_distinct_runs(precision):
-    twins = {tuple(ids) for ids in precision.duplicate_specs().values()}
-    assert twins == {
+    duplicates = {tuple(ids) for ids in precision.duplicate_specs().values()}
+    assert duplicates == {
         ("FE-23", "FE-36"), ("FE-24", "FE-44"), ("FE-25", "FE-35"), ("FE-47", "FE-90"),
         ("FE-61", "FE-76"), ("FE-73", "FE-77"), ("LF-13", "LF-51"), ("LF-19", "LF-54"),
     }  # fmt: skip

@@ -21,13 +21,13 @@ from trueness.store import Store
 
 
 @pytest.fixture(scope="module")
-def store(judged):
-    return Store(judged / "store")
+def store(campaign_folder):
+    return Store(campaign_folder / "store")
 
 
 @pytest.fixture
-def copy(judged, tmp_path):
-    shutil.copytree(judged / "store", tmp_path / "store")
+def copy(campaign_folder, tmp_path):
+    shutil.copytree(campaign_folder / "store", tmp_path / "store")
     shutil.rmtree(tmp_path / "store" / "index", ignore_errors=True)
     return Store(tmp_path / "store")
 
@@ -243,8 +243,8 @@ def test_words_name_every_setting():
 
 
 @pytest.mark.parametrize("by", PAIRS)
-def test_leaderboard_by_prints_text_and_json(judged, capsys, by):
-    arguments = ("leaderboard", "judged", "--by", by, "--store", judged / "store")
+def test_leaderboard_by_prints_text_and_json(campaign_folder, capsys, by):
+    arguments = ("leaderboard", "judged", "--by", by, "--store", campaign_folder / "store")
     code, out, err = call(capsys, *arguments)
     assert (code, err) == (0, "")
     assert re.search(r"\d+ variants?: \d+ better in AUC than |Nothing to compare", out)
@@ -254,12 +254,12 @@ def test_leaderboard_by_prints_text_and_json(judged, capsys, by):
     assert {"variant", "pairs", "contrast", "verdict"} <= set(content["tables"][0]["rows"][0])
 
 
-def test_tables_are_written_in_every_form(judged, capsys, tmp_path):
+def test_tables_are_written_in_every_form(campaign_folder, capsys, tmp_path):
     files = [tmp_path / f"by.{end}" for end in ("md", "html", "csv", "tex")]
     options = zip(("--markdown", "--report", "--csv", "--latex"), files, strict=True)
     words_ = [word for option in options for word in option]
     code, _, _ = call(capsys, "leaderboard", "judged", "--by", "loss", *words_, "--store",
-                      judged / "store")  # fmt: skip
+                      campaign_folder / "store")  # fmt: skip
     assert code == 0
     for file in files:
         assert "labelsmoothing" in file.read_text()
@@ -275,9 +275,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_and_exit_2(judged, capsys, monkeypatch, tmp_path, case):
+def test_bad_input_is_one_line_and_exit_2(campaign_folder, capsys, monkeypatch, tmp_path, case):
     monkeypatch.chdir(tmp_path)
-    code, out, err = call(capsys, "leaderboard", *BAD[case], "--store", judged / "store")
+    code, out, err = call(capsys, "leaderboard", *BAD[case], "--store", campaign_folder / "store")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert list(tmp_path.iterdir()) == []
 

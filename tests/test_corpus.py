@@ -28,7 +28,7 @@ from trueness.text.building import Plan, build
 from trueness.text.corpus import COLUMNS, PartWriter
 from trueness.text.debian import Debian, without_names
 from trueness.text.mapping import CATEGORIES, plain_name, read_mapping
-from trueness.text.sizes import LARGEST, needed, sizes_told
+from trueness.text.sizes import LARGEST, needed, size_notes
 from trueness.text.sources import cleaned
 from trueness.text.statistics import statistics
 from trueness.text.synthetic import CLASS_SHARES, LANGUAGES, Catalogue, vocabulary
@@ -1114,8 +1114,8 @@ def test_sizes_are_chosen_so_that_languages_become_slices(tmp_path):
     again = build(source, tmp_path / "given", same)
     assert again.digest == chosen.digest
     assert again.reports["chosen_sizes"] == []
-    note = sizes_told((), plan, {"en": {"validation": 60, "test": 120, "train": 500}})
+    note = size_notes((), plan, {"en": {"validation": 60, "test": 120, "train": 500}})
     assert "--val-size 0.16" in note[1]
     assert "--test-size" not in note[1]
     few = {"ja": {"validation": 6, "test": 9, "train": 50}}
-    assert "any size" in sizes_told((), plan, few)[-1]
+    assert "any size" in size_notes((), plan, few)[-1]

@@ -25,9 +25,9 @@ WRONG = (None, True, -1, 0.5, 10**30, "x", "", [], [1], {}, {"a": 1}, ["a", None
 
 
 @pytest.fixture
-def store(judged, tmp_path):
+def store(campaign_folder, tmp_path):
     """A store with a file of every kind."""
-    shutil.copytree(judged / "store", tmp_path / "store")
+    shutil.copytree(campaign_folder / "store", tmp_path / "store")
     store = Store(tmp_path / "store")
     store.prepare()
     (run, *_), _ = store.all_runs()

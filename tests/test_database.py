@@ -152,7 +152,7 @@ def test_every_cut_of_the_connection_leaves_a_whole_store(database, postgres, ma
 # ----------------------------------------------------------------------------------- command line
 
 
-def _told(capsys, store, *words):
+def _outcome(capsys, store, *words):
     forget_connections()
     status, out, err = call(capsys, *(words or ("leaderboard",)), "--store", store)
     assert "hidden-word" not in out + err
@@ -180,7 +180,7 @@ def test_places_that_are_none_are_one_line(
     postgres.run("DROP ROLE IF EXISTS you")
     postgres.run("CREATE ROLE you LOGIN PASSWORD 'other'")
     at = change(database, database.rpartition("/")[2])
-    status, lines, err = _told(capsys, at, "run", tiny, "--workers", 0)
+    status, lines, err = _outcome(capsys, at, "run", tiny, "--workers", 0)
     assert (status, lines) == (2, 1), err
     assert words in err
     name = database.rpartition("/")[2]
@@ -189,11 +189,11 @@ def test_places_that_are_none_are_one_line(
 
 def test_stores_of_other_versions_and_places_are_refused(remote, postgres, capsys, tmp_path):
     url = remote.root.url
-    status, lines, err = _told(capsys, f"{url.partition('?')[0]}?files={tmp_path}")
+    status, lines, err = _outcome(capsys, f"{url.partition('?')[0]}?files={tmp_path}")
     assert (status, lines, "leave ?files= away" in err) == (2, 1, True)
-    assert _told(capsys, url.partition("?")[0])[0] == 0
+    assert _outcome(capsys, url.partition("?")[0])[0] == 0
     postgres.run("UPDATE trueness.about SET version = 99", url.partition("?")[0].rpartition("/")[2])
-    status, lines, err = _told(capsys, url)
+    status, lines, err = _outcome(capsys, url)
     assert (status, lines, "newer" in err) == (2, 1, True)
     with pytest.raises(StoreError) as error:
         Store(url)
@@ -274,7 +274,7 @@ def test_who_may_only_read_looks_at_runs_and_is_told(remote, postgres, make_spec
     with pytest.raises(StoreError) as error:
         reading.write_campaign("c", {"A": "1"})
     assert "hidden-word" not in str(error.value)
-    status, lines, err = _told(capsys, url, "runs", "tag", make_spec().key, "a")
+    status, lines, err = _outcome(capsys, url, "runs", "tag", make_spec().key, "a")
     assert (status, lines) == (2, 1), err
     postgres.run("DROP OWNED BY reader", name)
     postgres.run("DROP ROLE reader")

@@ -210,10 +210,10 @@ def test_walk_forward_thresholds_are_carried_over_from_inside_each_fold(walk):
     alarms = hits = 0
     for fold in (0, 1):
         y, score = inner.y[inner.fold == fold], inner.score[inner.fold == fold]
-        cuts = [
+        thresholds = [
             c for c in np.unique(score) if (score >= c).sum() >= 5 and y[score >= c].mean() >= 0.7
         ]
-        cut = min(cuts, key=lambda c: (-int(y[score >= c].sum()), (score >= c).sum()))
+        cut = min(thresholds, key=lambda c: (-int(y[score >= c].sum()), (score >= c).sum()))
         raised = (oof.fold == fold) & (oof.score >= cut)
         alarms, hits = alarms + raised.sum(), hits + oof.y[raised].sum()
     assert (carried.precision.k, carried.precision.n) == (hits, alarms)
@@ -221,7 +221,7 @@ def test_walk_forward_thresholds_are_carried_over_from_inside_each_fold(walk):
         "inner validation",
         "oof",
     )
-    assert len(carried.cuts) == 2
+    assert len(carried.thresholds) == 2
     assert actual.choices[0].precision.n_candidates == len(actual.sweep)
 
 
@@ -231,8 +231,12 @@ def test_scores_from_elsewhere_have_thresholds_on_any_of_their_parts(external):
         actual = judge_thresholds(
             store, find_runs(store, ["m0"]), demands_of(0.5, None, None), on=part
         )
-        (asked, beside) = actual.runs
-        assert (asked.measured_on, asked.sweep.n, beside.name) == (part, 400, "best baseline base")
+        (asked, baseline) = actual.runs
+        assert (asked.measured_on, asked.sweep.n, baseline.name) == (
+            part,
+            400,
+            "best baseline base",
+        )
         assert len(asked.choices) == rules  # nothing comes before validation
         assert asked.choices[0].alarms_per_year is None
         assert "alarms a year" not in to_html(actual.document())
@@ -244,7 +248,7 @@ def test_scores_that_only_rank_have_thresholds_but_no_probabilities(external):
     actual = judge_thresholds(store, find_runs(store, ["m0"]), demands_of(0.5, None, None))
     content = actual.to_dict()["runs"][0]
     assert content["choices"][0]["probabilities"] is None
-    assert content["choices"][0]["cuts"][0] == actual.runs[0].choices[0].cuts[0]
+    assert content["choices"][0]["cuts"][0] == actual.runs[0].choices[0].thresholds[0]
     assert all("probability" not in row for row in content["thresholds"])
     assert "probability" not in actual.to_frame().columns
     assert "probability" not in to_html(actual.document()).partition("<script")[0]

@@ -21,7 +21,7 @@ def spec_of(make_spec, **sections):
     return NamedSpec("x", make_spec(**sections), "")
 
 
-def found(make_spec, one, other):
+def differences(make_spec, one, other):
     return diff(spec_of(make_spec, **one), spec_of(make_spec, **other))
 
 
@@ -75,7 +75,7 @@ def test_a_diff_is_exact_and_symmetric(one, other):
 
 
 def test_names_are_those_of_settings_elsewhere(make_spec):
-    answer = found(make_spec, {"model": {"dropout": 0.1}}, {"model": {"dropout": 0.2}})
+    answer = differences(make_spec, {"model": {"dropout": 0.1}}, {"model": {"dropout": 0.2}})
     (pair,) = answer.differing
     specs = [answer.first.spec, answer.second.spec]
     assert resolve(pair.path, specs) == resolve("dropout", specs) == "model.dropout"
@@ -83,7 +83,7 @@ def test_names_are_those_of_settings_elsewhere(make_spec):
 
 
 def test_kinds_that_differ_show_what_each_alone_has(make_spec):
-    answer = found(make_spec, {"loss": "bce"}, {"loss": {"kind": "focal", "gamma": 3.0}})
+    answer = differences(make_spec, {"loss": "bce"}, {"loss": {"kind": "focal", "gamma": 3.0}})
     pairs = {pair.path: pair for pair in answer.differing}
     assert (pairs["loss.kind"].first, pairs["loss.kind"].second) == ("bce", "focal")
     gamma = pairs["loss.gamma"]
@@ -95,7 +95,7 @@ def test_kinds_that_differ_show_what_each_alone_has(make_spec):
 
 
 def test_a_value_at_its_default_of_one_side_is_counted_not_listed(make_spec):
-    default = found(make_spec, {"loss": "bce"}, {"loss": "focal"})
+    default = differences(make_spec, {"loss": "bce"}, {"loss": "focal"})
     assert "loss.gamma" in paths(default)
     assert ["loss.kind", "bce", "focal"] in [list(r) for r in default.document().tables()[0].rows]
     assert not any("loss.gamma" in row for row in default.document().tables()[0].rows)
@@ -103,7 +103,7 @@ def test_a_value_at_its_default_of_one_side_is_counted_not_listed(make_spec):
 
 
 def test_values_that_read_alike_are_told_apart(make_spec):
-    answer = found(
+    answer = differences(
         make_spec, {"recipe": {"learning_rate": 1e-3}}, {"recipe": {"learning_rate": 1.0000001e-3}}
     )
     ((_, first, second),) = answer.document().tables()[0].rows
@@ -112,7 +112,9 @@ def test_values_that_read_alike_are_told_apart(make_spec):
 
 def test_long_lists_show_what_the_other_lacks(make_spec):
     columns = [row.name for row in tier_rows("a20")][:10]
-    answer = found(make_spec, {"task": {"columns": columns}}, {"task": {"columns": columns[1:]}})
+    answer = differences(
+        make_spec, {"task": {"columns": columns}}, {"task": {"columns": columns[1:]}}
+    )
     rows = {row[0]: row[1:] for row in answer.document().tables()[0].rows}
     assert rows["task.columns"] == [f"10 values, only here: {columns[0]}", "9 values"]
 

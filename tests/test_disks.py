@@ -30,7 +30,7 @@ def scores(tmp_path_factory):
     return path
 
 
-def _judged(scores, store, **how):
+def _leaderboard(scores, store, **how):
     return subprocess.run(
         [sys.executable, "-c", JUDGE, "judge", scores, "--label", "y", "--time", "day", "--scale",
          "rank", "--store", store, "--json"],
@@ -45,7 +45,7 @@ def _is_one_line(done):
 
 
 def _goes_on(scores, store):
-    done = _judged(scores, store)
+    done = _leaderboard(scores, store)
     assert done.returncode == 0, done.stderr
     runs, problems = Store(store).all_runs()
     assert (len(runs), problems) == (1, [])
@@ -56,7 +56,7 @@ def _goes_on(scores, store):
 def _sizes(scores, folder, sizes):
     for size in sizes:
         store = folder / str(size)
-        done = _judged(
+        done = _leaderboard(
             scores, store,
             preexec_fn=lambda size=size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
         )  # fmt: skip
@@ -91,7 +91,7 @@ def _disk(folder, options):
 
 def _mounted(scores, folder, options):
     with _disk(folder, options) as disk:
-        done = _judged(scores, disk / "store")
+        done = _leaderboard(scores, disk / "store")
         if done.returncode:
             _is_one_line(done)
         else:
@@ -116,7 +116,7 @@ def test_a_full_disk_at_forty_sizes(scores, tmp_path):
 def test_a_disk_that_is_read_only(scores, tmp_path):
     with _disk(tmp_path / "disk", "size=8m") as disk:
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-        _is_one_line(_judged(scores, disk / "store"))
+        _is_one_line(_leaderboard(scores, disk / "store"))
 
 
 RUN = """

@@ -31,17 +31,25 @@ PAGES = [
 ]
 
 
-def _blocks(language):
+LONG = ("predict-every-day.md", "titles.md")
+"""Pages whose blocks train for many seconds."""
+
+
+def _blocks(language, long=()):
     """Blocks of all pages; those of tutorials and README run in order elsewhere."""
     return [
-        pytest.param(block, id=f"{page.name}: {block.strip().splitlines()[0][:40]}")
+        pytest.param(
+            block,
+            marks=[pytest.mark.long] * (page.name in long),
+            id=f"{page.name}: {block.strip().splitlines()[0][:40]}",
+        )
         for page in PAGES
         if language == "console" or not ({"tutorials", "README.md"} & set(page.parts))
         for block in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
     ]
 
 
-@pytest.mark.parametrize("block", _blocks("python"))
+@pytest.mark.parametrize("block", _blocks("python", LONG))
 def test_python_blocks_run(block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -81,6 +89,7 @@ def test_campaigns_in_the_docs_expand(tmp_path, monkeypatch, block):
     assert _expanded(tmp_path / "c.yaml").experiments
 
 
+@pytest.mark.long
 def test_the_own_network_of_the_page_runs_beside_the_others(tmp_path, monkeypatch, capsys):
     page = (ROOT / "docs" / "how-to" / "own-network.md").read_text()
     network, *_ = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
@@ -185,20 +194,20 @@ def site(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(
-    ("line", "missing"), [("[a](b.md)", "b.md"), ("[a](#b)", "'#b'"), ("[a](/b)", "absolute")]
-)
-def test_the_site_is_refused_with_dead_links(tmp_path, line, missing):
+def test_the_site_is_refused_with_dead_links(tmp_path):
+    links = {"[a](b.md)": "b.md", "[a](#b)": "'#b'", "[a](/b)": "absolute"}
     settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
     kept = {name: settings[name] for name in ("site_name", "markdown_extensions", "validation")}
     (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(kept))
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "index.md").write_text(line)
+    (tmp_path / "docs" / "index.md").write_text("\n\n".join(links))
     status, messages = _build(tmp_path, tmp_path / "site")
     assert status == 1
-    assert missing in messages
+    assert f"{len(links)} warnings" in messages
+    assert all(missing in messages for missing in links.values())
 
 
+@pytest.mark.long
 def test_the_site_loads_nothing_from_the_network(site):
     pages = list(site.rglob("*.html"))
     assert len(pages) > 40

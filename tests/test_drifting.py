@@ -18,6 +18,8 @@ from trueness.files import read_json, write_json
 from trueness.market import synthetic_bars
 from trueness.store import Store
 
+pytestmark = pytest.mark.long
+
 CUT, ALL = 1500, 1800
 BARS = synthetic_bars(ALL, seed=4)
 CAMPAIGN = """\

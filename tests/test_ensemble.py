@@ -116,9 +116,11 @@ def test_ranks_and_classes_have_no_logits_to_average():
         assert caught.value.code == "not_logits"
 
 
-def test_stored_runs_of_networks_and_baselines_make_one(judged):
+def test_stored_runs_of_networks_and_baselines_make_one(campaign_folder):
     """Seeds of a network and a forest, read back from a store; measured like any run."""
-    every = [run for run in Store(judged / "store").all_runs()[0] if run.spec.task.tier == "a20"]
+    every = [
+        run for run in Store(campaign_folder / "store").all_runs()[0] if run.spec.task.tier == "a20"
+    ]
     networks = [run for run in every if run.spec.model.is_network][:3]
     chosen = [*networks, *(run for run in every if run.spec.model.kind == "forest")]
     keys = sorted(run.key for run in chosen)

@@ -119,7 +119,7 @@ def _reports(item, report):
 def test_an_interrupt_that_python_loses_ends_the_map_all_the_same(workers):
     lost = []
 
-    def hear(position, event):
+    def on_event(position, event):
         if not lost:
             lost.append(position)
             with contextlib.suppress(KeyboardInterrupt):  # as in a finaliser
@@ -127,7 +127,7 @@ def test_an_interrupt_that_python_loses_ends_the_map_all_the_same(workers):
 
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), Pool(workers) as pool:
-        list(pool.map(_reports, [1], hear))
+        list(pool.map(_reports, [1], on_event))
     assert lost == [0]
     assert signal.getsignal(signal.SIGINT) is before
 

@@ -105,7 +105,7 @@ def bundle_of(folder):
     def made(kind):
         out = folder / "bundles" / kind.rpartition("/")[2]
         if not out.exists():
-            finalize_named(Store(folder / "store"), kind, {}, out, device="cpu", beside=folder)
+            finalize_named(Store(folder / "store"), kind, {}, out, device="cpu", base_folder=folder)
         return out
 
     return made
@@ -135,6 +135,7 @@ def _inputs(file):
 # ------------------------------------------------------------------------------------- round trips
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "kind",
     [
@@ -173,6 +174,7 @@ def test_a_runtime_answers_as_the_bundle_for_days_nobody_trained_on(
     assert any("bf16" in note for note in actual["notes"]) == (kind == "half")
 
 
+@pytest.mark.long
 def test_windows_are_those_of_the_bars(folder, bundle_of, tmp_path):
     """What the file of rows holds is what the task makes of the bars: oldest row first, by name."""
     bundle = trueness.load(bundle_of("lightgbm"))
@@ -292,11 +294,11 @@ def _close_columns(draw):
     """Columns of few distinct numbers of 32 bits, neighbours among them, and labels of two kinds."""
     size = draw(st.sampled_from([1e-30, 1e-3, 1.0, 1e5, 3e9]))
     first = np.float32(size * draw(st.floats(-1, 1)))
-    ladder = [first]
+    steps = [first]
     for _ in range(6):
-        ladder.append(np.nextafter(ladder[-1], np.float32(np.inf), dtype=np.float32))
+        steps.append(np.nextafter(steps[-1], np.float32(np.inf), dtype=np.float32))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    x = rng.choice(np.array(ladder, np.float32), (80, 2)).astype(np.float64)
+    x = rng.choice(np.array(steps, np.float32), (80, 2)).astype(np.float64)
     y = (x[:, 0] > x[:, 0].mean()).astype(int) ^ (rng.random(80) < 0.2)
     y[:2] = 0, 1
     return x, y
@@ -404,6 +406,7 @@ def test_models_of_trees_that_no_node_can_hold_are_refused():
 # ----------------------------------------------------------------------------------- what is kept
 
 
+@pytest.mark.long
 def test_metadata_hold_threshold_promise_and_columns_and_nothing_of_this_machine(
     folder, bundle_of, tmp_path
 ):
@@ -424,6 +427,7 @@ def test_metadata_hold_threshold_promise_and_columns_and_nothing_of_this_machine
     onnx.checker.check_model(onnx.load(tmp_path / "m.onnx"), full_check=True)
 
 
+@pytest.mark.long
 def test_without_data_random_rows_are_compared_and_said_to_be(folder, bundle_of, tmp_path, capsys):
     code, out, err = call(capsys, "export", bundle_of("xgboost"), tmp_path / "m.onnx")
     assert code == 0, err
@@ -431,6 +435,7 @@ def test_without_data_random_rows_are_compared_and_said_to_be(folder, bundle_of,
     assert (tmp_path / "m.onnx").exists()
 
 
+@pytest.mark.long
 def test_the_command_tells_what_it_compared(folder, bundle_of, tmp_path, capsys):
     (tmp_path / "m.onnx").write_text("an older one")
     code, out, err = call(
@@ -449,11 +454,12 @@ def test_the_command_tells_what_it_compared(folder, bundle_of, tmp_path, capsys)
     assert actual["outputs"] == list(actual["compared"]["largest_difference"])
 
 
+@pytest.mark.long
 def test_a_graph_that_answers_otherwise_is_not_kept(bundle_of, tmp_path, monkeypatch, capsys):
     right = converters.CONVERTERS["lightgbm"]
 
-    def wrong(graph, one, rows, beside):
-        return graph.scaled(right(graph, one, rows, beside), 1.0, 0.01)
+    def wrong(graph, one, rows, base_folder):
+        return graph.scaled(right(graph, one, rows, base_folder), 1.0, 0.01)
 
     monkeypatch.setitem(converters.CONVERTERS, "lightgbm", wrong)
     (tmp_path / "m.onnx").write_text("an older one")
@@ -465,13 +471,14 @@ def test_a_graph_that_answers_otherwise_is_not_kept(bundle_of, tmp_path, monkeyp
     assert (tmp_path / "m.onnx").read_text() == "an older one"
     monkeypatch.setitem(
         converters.CONVERTERS, "lightgbm",
-        lambda *given: given[0].node("Log", right(*given)),  # of negative numbers: none
+        lambda *args: args[0].node("Log", right(*args)),  # of negative numbers: none
     )  # fmt: skip
     with pytest.raises(TruenessError) as caught:
         trueness.load(bundle_of("lightgbm")).export(tmp_path / "m.onnx")
     assert caught.value.code == "differs"
 
 
+@pytest.mark.long
 def test_rounding_of_the_network_itself_is_no_fault_of_the_graph(
     folder, bundle_of, tmp_path, monkeypatch
 ):
@@ -489,6 +496,7 @@ def test_rounding_of_the_network_itself_is_no_fault_of_the_graph(
 # ---------------------------------------------------------------------------------------- bad input
 
 
+@pytest.mark.long
 def test_places_that_take_no_graph_are_refused(folder, bundle_of, tmp_path, capsys):
     (tmp_path / "folder.onnx").mkdir()
     (tmp_path / "file").write_text("x")
@@ -510,6 +518,7 @@ def test_places_that_take_no_graph_are_refused(folder, bundle_of, tmp_path, caps
     assert not (tmp_path / "m.onnx").exists()
 
 
+@pytest.mark.long
 def test_other_data_than_the_model_knows_are_refused(folder, bundle_of, tmp_path):
     bundle = trueness.load(bundle_of("a20/logit"))
     synthetic_bars(ALL, seed=3).frame().write_csv(tmp_path / "other.csv")
@@ -523,6 +532,7 @@ def test_other_data_than_the_model_knows_are_refused(folder, bundle_of, tmp_path
     assert not (tmp_path / "m.onnx").exists()
 
 
+@pytest.mark.long
 def test_a_model_without_a_converter_is_refused_in_one_line(bundle_of, tmp_path, capsys):
     code, out, err = call(capsys, "export", bundle_of("unknown"), tmp_path / "m.onnx")
     assert (code, out, len(err.strip().splitlines())) == (2, "", 1), err
@@ -532,6 +542,7 @@ def test_a_model_without_a_converter_is_refused_in_one_line(bundle_of, tmp_path,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "package"),
     [("bayes", "skl2onnx"), ("net", "onnxscript"), ("lightgbm", "onnxruntime"),
@@ -549,6 +560,7 @@ def test_a_package_that_is_not_there_is_named_with_its_extra(
     assert err.strip() == f"trueness: {package} is not installed; pip install 'trueness[onnx]'"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("place", "value"),
     [(None, None), (("members", 0, "form"), "x"), (("members", 0, "form"), "network"),
@@ -579,6 +591,7 @@ def test_a_damaged_bundle_makes_no_graph(bundle_of, tmp_path, capsys, place, val
 # --------------------------------------------------------------------------------------------- docs
 
 
+@pytest.mark.long
 def test_the_lines_of_the_page_answer_without_trueness(folder, bundle_of, tmp_path, monkeypatch):
     """Executed as they stand, where importing trueness would fail."""
     page = (ROOT / "docs" / "how-to" / "export-onnx.md").read_text()

@@ -75,11 +75,11 @@ def same_models(actual, wanted):
         equal(one["estimates"], other["estimates"], one["name"])
         assert one["baseline"] == other["baseline"]
         for what in ("difference_to_best_baseline", "selection"):
-            given, expected = (x[what] and dict(x[what]) for x in (one, other))
-            for x in (given, expected):
+            left, expected = (x[what] and dict(x[what]) for x in (one, other))
+            for x in (left, expected):
                 for name in ("baseline", "label"):
                     (x or {}).pop(name, None)
-            equal(given, expected, f"{one['name']} {what}")
+            equal(left, expected, f"{one['name']} {what}")
 
 
 def test_exported_market_runs_are_judged_as_in_their_store(golden_market, tmp_path):
@@ -144,9 +144,9 @@ def test_exported_titles_are_judged_as_in_their_store(golden_titles, tmp_path):
             equal(group["verdict"][question][field], stored["verdict"][question][field], question)
 
 
-def test_exports_of_a_trained_campaign_stand_beside_its_runs(judged, tmp_path):
+def test_exports_of_a_trained_campaign_stand_beside_its_runs(campaign_folder, tmp_path):
     """Equal numbers, and the comparison group of the runs that were trained."""
-    store = Store(judged / "store")
+    store = Store(campaign_folder / "store")
     group = leaderboard(store, "judged").groups[0]
     frame = None
     for model in group.models:
@@ -397,13 +397,13 @@ def test_every_verb_works_on_judged_scores(here, capsys):
 
 def test_json_is_that_of_the_leaderboard(here, capsys):
     _, out, _ = verb(capsys, *JUDGE, "--json")
-    judged = json.loads(out)
+    scored = json.loads(out)
     _, out, _ = verb(capsys, "leaderboard", "scores", "--json")
     stored = json.loads(out)
-    for one in (judged, stored):
+    for one in (scored, stored):
         for group in one["groups"]:
             group.pop("access")
-    assert judged == stored
+    assert scored == stored
 
 
 def test_files_of_a_judgement(here, capsys):

@@ -15,8 +15,8 @@ from trueness.fit import (
     members_that_fit,
     stackable,
 )
-from trueness.fit.guard import GRACE, incidents, is_broken
 from trueness.fit.member import Member
+from trueness.fit.monitor import GRACE, is_broken, training_warnings
 from trueness.fit.optimizer import StackedAdam
 from trueness.fit.ranking import stacked_auc
 from trueness.fit.schedule import learning_rate
@@ -330,9 +330,9 @@ def test_out_of_memory_halves_the_stack_and_says_so(noise_examples, mixed, monke
     train, widths = Stack.train, []
 
     def short_of_memory(self, on_epoch):
-        widths.append(len(self.traces))
+        widths.append(len(self.states))
         on_epoch(1)
-        if len(self.traces) > 3:
+        if len(self.states) > 3:
             raise torch.OutOfMemoryError("too many")
         on_epoch(-1)
         train(self, on_epoch)
@@ -369,7 +369,7 @@ def test_members_that_are_over_may_be_dragged_along(noise_examples, mixed):
     plain.train(lambda epochs: None)
     dragging.train(lambda epochs: idle.append(sum(t.is_over for t in dragging._living())))
     assert any(idle)  # some were over and still in the stack
-    for a, b in zip(plain.traces, dragging.traces, strict=True):
+    for a, b in zip(plain.states, dragging.states, strict=True):
         assert a.best_epoch == b.best_epoch
         np.testing.assert_allclose(b.result.logit, a.result.logit, rtol=0, atol=1e-5)
 
@@ -427,28 +427,32 @@ NARROW, WIDE = 0.15, 0.9
 
 def test_guard_finds_the_epoch_it_began(make_spec):
     wide, narrow = [WIDE] * 5, [NARROW] * (GRACE + 3)
-    (actual,) = incidents(_history(val_high=wide + narrow), make_spec(), RATE)
+    (actual,) = training_warnings(_history(val_high=wide + narrow), make_spec(), RATE)
     assert (actual.what, actual.epoch, actual.until) == ("collapsed scores", 6, None)
-    (actual,) = incidents(_history(val_high=wide + narrow + wide), make_spec(), RATE)
+    (actual,) = training_warnings(_history(val_high=wide + narrow + wide), make_spec(), RATE)
     assert (actual.epoch, actual.until) == (6, 5 + len(narrow))
 
 
 def test_guard_forgives_the_start_and_short_spells(make_spec):
     narrow = [NARROW] * GRACE
-    assert incidents(_history(val_high=[*narrow, WIDE]), make_spec(), RATE) == []
-    assert incidents(_history(val_high=[WIDE, *narrow[1:], WIDE]), make_spec(), RATE) == []
-    (actual,) = incidents(_history(val_high=[NARROW] * 2), make_spec(), RATE)  # short, never wide
+    assert training_warnings(_history(val_high=[*narrow, WIDE]), make_spec(), RATE) == []
+    assert training_warnings(_history(val_high=[WIDE, *narrow[1:], WIDE]), make_spec(), RATE) == []
+    (actual,) = training_warnings(
+        _history(val_high=[NARROW] * 2), make_spec(), RATE
+    )  # short, never wide
     assert actual.epoch == 1
 
 
 def test_guard_names_divergence_one_class_and_nan(make_spec):
     loss = [0.5, 0.4] + [2.0] * GRACE
-    (actual,) = incidents(_history(train_loss=loss), make_spec(), RATE)
+    (actual,) = training_warnings(_history(train_loss=loss), make_spec(), RATE)
     assert (actual.what, actual.epoch) == ("diverging loss", 3)
     assert "learning rate" in actual.cause
-    (actual,) = incidents(_history(val_alarm_share=[0.1] + [1.0] * GRACE), make_spec(), RATE)
+    (actual,) = training_warnings(
+        _history(val_alarm_share=[0.1] + [1.0] * GRACE), make_spec(), RATE
+    )
     assert (actual.what, actual.epoch) == ("one class at 0.5", 2)
-    (actual,) = incidents(_history(train_loss=[0.5, float("nan")]), make_spec(), RATE)
+    (actual,) = training_warnings(_history(train_loss=[0.5, float("nan")]), make_spec(), RATE)
     assert (actual.what, actual.epoch) == ("not finite", 2)
 
 
@@ -456,9 +460,9 @@ def test_guard_names_divergence_one_class_and_nan(make_spec):
 def test_guard_knows_that_rare_events_have_narrow_scores_below_one_half(make_spec, rate):
     high = 0.1 + 0.3 * (rate * (1 - rate)) ** 0.5
     quiet = _history(val_high=[high] * 3 * GRACE, val_alarm_share=[0.0] * 3 * GRACE)
-    assert incidents(quiet, make_spec(), rate) == []
+    assert training_warnings(quiet, make_spec(), rate) == []
     always = _history(val_alarm_share=[1.0] * 3 * GRACE)
-    assert bool(incidents(always, make_spec(), rate)) == (rate < 0.35)
+    assert bool(training_warnings(always, make_spec(), rate)) == (rate < 0.35)
     assert not is_broken(always, make_spec(), rate)
 
 
@@ -467,7 +471,7 @@ def test_only_what_was_wide_or_low_before_is_broken(make_spec):
     late = [NARROW] * GRACE
     for before, broken in (([], False), ([0.19] * 3, False), ([WIDE] * 3, True)):
         history = _history(val_high=before + late)
-        assert incidents(history, make_spec(), RATE)
+        assert training_warnings(history, make_spec(), RATE)
         assert is_broken(history, make_spec(), RATE) == broken
     assert is_broken(_history(train_loss=[0.5, 0.4] + [2.0] * GRACE), make_spec(), RATE)
 
@@ -480,7 +484,7 @@ def test_guard_stops_a_member_if_told_to(noise_examples, make_spec):
         rule = {**crushed, **more, "epochs": all_of_them, "patience": all_of_them, "guard": policy}
         (fitted,) = fit_stack(noise_examples, [make_spec(recipe=rule)], CPU)
         for fold in fitted.folds:
-            actual = {i.what: i for i in fold.incidents}["collapsed scores"]
+            actual = {i.what: i for i in fold.warnings}["collapsed scores"]
             assert (actual.epoch > 1, actual.until) == (bool(more), None)
             assert "hardly falls" in actual.cause
             ended = more and policy == "stop"

@@ -102,8 +102,8 @@ def bars(tmp_path_factory):
 
 
 def asked(folder, name, *, data=None, **how):
-    given = {"data": None if data is None else str(data)}
-    return importance(Store(folder / "store"), name, given, Asked(**how), device="cpu")
+    sources = {"data": None if data is None else str(data)}
+    return importance(Store(folder / "store"), name, sources, Asked(**how), device="cpu")
 
 
 def opened(folder, name, data=None):
@@ -186,6 +186,7 @@ def test_answers_do_not_depend_on_what_else_is_asked(planted):
 # -------------------------------------------------------------------------------- models of folds
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", KINDS)
 def test_models_give_the_stored_scores(bars, name):
     models, part, _ = opened(bars, name)
@@ -194,6 +195,7 @@ def test_models_give_the_stored_scores(bars, name):
     assert set(places.tolist()) == set(range(len(part)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", KINDS)
 def test_a_unit_with_all_inputs_of_another_has_its_score(bars, name):
     models, _, _ = opened(bars, name)
@@ -221,6 +223,7 @@ def test_a_column_is_made_of_the_input_that_its_place_says(rule):
         assert all(feature in names[j] for j in changed)
 
 
+@pytest.mark.long
 def test_units_keep_their_own_other_inputs(bars):
     """Permuting one input of a network is the same as asking about windows built by hand."""
     models, _, _ = opened(bars, "net")
@@ -232,6 +235,7 @@ def test_units_keep_their_own_other_inputs(bars):
     np.testing.assert_allclose(one.permuted(mask, donor), one.read(windows), atol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TREES)
 def test_contributions_sum_to_the_logits(bars, name):
     pytest.importorskip(name)
@@ -244,6 +248,7 @@ def test_contributions_sum_to_the_logits(bars, name):
     assert max(group.contribution for group in actual.groups) > 0
 
 
+@pytest.mark.long
 def test_only_trees_have_contributions(bars):
     assert {g.contribution for g in asked(bars, "summary", repeats=1).groups} == {None}
 
@@ -268,6 +273,7 @@ def test_partial_dependence_is_a_mean_over_the_units(planted):
 # ----------------------------------------------------------------------------------------- groups
 
 
+@pytest.mark.long
 def test_families_are_those_of_the_catalogue(bars):
     assert {family_of(name) for name in CATALOGUE} == set(FAMILIES)
     actual = asked(bars, "last", repeats=1)
@@ -321,6 +327,7 @@ experiments:
     return folder
 
 
+@pytest.mark.long
 def test_series_of_a_panel_keep_their_own_inputs(panel):
     models, part, _ = opened(panel, "P", str(panel / "series"))
     units = Units(part, 20, 30, 0.95, within=True)
@@ -333,6 +340,7 @@ def test_series_of_a_panel_keep_their_own_inputs(panel):
     assert asked(panel, "P", repeats=2, data=panel / "series").groups
 
 
+@pytest.mark.long
 def test_rows_with_times_are_permuted_in_blocks(panel):
     actual = asked(panel, "T", repeats=3)
     assert actual.block > 1
@@ -360,6 +368,7 @@ def test_a_run_whose_data_changed_is_refused(planted, tmp_path):
     assert actual.groups[0].name == "tell"
 
 
+@pytest.mark.long
 def test_scores_that_are_not_given_again_are_refused(bars):
     store = Store(bars / "store")
     run, _ = find_run(store, "last")
@@ -370,6 +379,7 @@ def test_scores_that_are_not_given_again_are_refused(bars):
             print)  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("how", "code"),
     [({"groups": ("nobody",)}, "unknown_group"), ({"repeats": 0}, "number"),
@@ -390,6 +400,7 @@ def test_models_that_are_not_here_are_refused(tmp_path):
 # --------------------------------------------------------------------------------------- bundles
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["net", "summary", "both", "lightgbm"])
 def test_a_bundle_is_asked_about_what_came_after(bars, tmp_path, name):
     finalize_named(Store(bars / "store"), name, {}, tmp_path / "b", device="cpu")
@@ -420,6 +431,7 @@ def test_a_bundle_of_a_table_without_times_says_what_it_cannot_know(planted, tmp
     refused("unknown_column", trueness.importance, tmp_path / "b", data=str(tmp_path / "blind.csv"))
 
 
+@pytest.mark.long
 def test_a_bundle_of_a_table_with_times_leaves_out_the_rows_it_was_fitted_on(panel, tmp_path):
     finalize_named(Store(panel / "store"), "T", {}, tmp_path / "b")
     n, rng = 1100, np.random.default_rng(0)
@@ -437,6 +449,7 @@ def test_a_bundle_of_a_table_with_times_leaves_out_the_rows_it_was_fitted_on(pan
 # -------------------------------------------------------------------------------------- the verb
 
 
+@pytest.mark.long
 def test_the_verb_answers_and_is_recorded_once(bars, capsys, tmp_path):
     store = tmp_path / "store"
     shutil.copytree(bars / "store", store)
@@ -459,6 +472,7 @@ def test_the_verb_answers_and_is_recorded_once(bars, capsys, tmp_path):
     assert len(answer.figures) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "words",
     [("--group", "nobody"), ("--by", "sideways"), ("--repeats", "0"), ("--text", "a b"),

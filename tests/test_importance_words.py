@@ -83,8 +83,10 @@ def test_a_planted_word_moves_its_class_and_idle_ones_do_not():
     texts = drawn(0)
     words, row, effects = occluded(texts)
     noise = np.random.default_rng(1).standard_normal(effects.shape)
-    actual, judged = mean_effects(words, row, effects + noise, np.arange(len(texts)), CLASSES, 0.95)
-    assert judged == 21
+    actual, n_evaluated = mean_effects(
+        words, row, effects + noise, np.arange(len(texts)), CLASSES, 0.95
+    )
+    assert n_evaluated == 21
     assert len(actual) == 63
     moving = [one for one in actual if one.moves]
     assert {one.word for one in moving} == {"red"}
@@ -95,9 +97,15 @@ def test_a_planted_word_moves_its_class_and_idle_ones_do_not():
 def test_intervals_are_students_where_texts_are_independent():
     rng = np.random.default_rng(0)
     values = rng.standard_normal((40, 1))
-    (one,), judged = mean_effects(["a"] * 40, np.arange(40), values, np.arange(40), ["k"], 0.95)
+    (one,), n_evaluated = mean_effects(
+        ["a"] * 40, np.arange(40), values, np.arange(40), ["k"], 0.95
+    )
     low, high = ttest_1samp(values[:, 0], 0).confidence_interval(0.95)
-    assert (one.effect.low, one.effect.high, judged) == (pytest.approx(low), pytest.approx(high), 1)
+    assert (one.effect.low, one.effect.high, n_evaluated) == (
+        pytest.approx(low),
+        pytest.approx(high),
+        1,
+    )
 
 
 def test_texts_of_a_cluster_count_as_one():
@@ -149,8 +157,8 @@ def folder(tmp_path_factory):
 
 
 def asked(folder, name="A", *, data="corpus", **how):
-    given = {"data": str(folder / data) if data else None}
-    return word_importance(Store(folder / "store"), name, given, Asked.of(**how), device="cpu")
+    sources = {"data": str(folder / data) if data else None}
+    return word_importance(Store(folder / "store"), name, sources, Asked.of(**how), device="cpu")
 
 
 def refused(code, call, *arguments, **how):
@@ -159,6 +167,7 @@ def refused(code, call, *arguments, **how):
     assert error.value.code == code, error.value
 
 
+@pytest.mark.long
 def test_evaluated_texts_are_asked_about(folder):
     actual = asked(folder, texts=120)
     assert (actual.n, actual.part, actual.words >= actual.judged > 0) == (120, "validation", True)
@@ -169,6 +178,7 @@ def test_evaluated_texts_are_asked_about(folder):
     assert actual.document().sentences()
 
 
+@pytest.mark.long
 def test_an_effect_is_what_the_encoder_says_without_the_word(folder):
     store = Store(folder / "store")
     encoder = load_classifier(find_run(store, "A")[0], choose_device("cpu"))
@@ -179,6 +189,7 @@ def test_an_effect_is_what_the_encoder_says_without_the_word(folder):
         assert effect[name] == pytest.approx(whole[k] - shorter[k], abs=1e-4)
 
 
+@pytest.mark.long
 def test_one_text_is_taken_apart_in_its_order(folder):
     answer = trueness.importance("A", text=" Slim  fit shirt, navy ", store=folder / "store")
     actual = answer.to_dict()
@@ -191,6 +202,7 @@ def test_one_text_is_taken_apart_in_its_order(folder):
     assert asked(folder, text="alone", data=None).text.words == []
 
 
+@pytest.mark.long
 def test_the_test_part_stays_sealed(folder, capsys):
     store = folder / "store"
     corpus = ("--data", folder / "corpus", "--texts", 40)
@@ -208,6 +220,7 @@ def test_the_test_part_stays_sealed(folder, capsys):
     assert [one["opened"] for one in lines] == [False, True]
 
 
+@pytest.mark.long
 def test_what_cannot_be_asked_is_refused(folder, tmp_path):
     build(Catalogue(rows=600, seed=3), tmp_path / "other", Plan(0.15, 0.2))
     refused("other_data", word_importance, Store(folder / "store"), "A",
@@ -217,6 +230,7 @@ def test_what_cannot_be_asked_is_refused(folder, tmp_path):
     refused("number", asked, folder, texts=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", [("--by", "column"), ("--group", "x"), ("--partial", 1),
                                    ("--repeats", 3), ("--text", "")])  # fmt: skip
 def test_mistakes_are_one_line(folder, capsys, words):
@@ -224,6 +238,7 @@ def test_mistakes_are_one_line(folder, capsys, words):
     assert (status, out, len(err.strip().splitlines())) == (2, "", 1), err
 
 
+@pytest.mark.long
 def test_a_frame_has_a_row_per_word_and_class(folder):
     actual = asked(folder, texts=100)
     frame = actual.to_frame()

@@ -155,8 +155,8 @@ def test_logistic_regression_answers_as_scikit_learn(seed, rows, columns):
 def test_neighbouring_numbers_take_the_branch_that_they_take_in_a_forest():
     """A split lies between two numbers of 32 bits, to which columns are rounded first."""
     first = np.float32(0.1)
-    ladder = [first, *(np.nextafter(first, np.float32(end)) for end in (0, 1))]
-    x = np.random.default_rng(0).choice(np.array(ladder, np.float64), (200, 2))
+    steps = [first, *(np.nextafter(first, np.float32(end)) for end in (0, 1))]
+    x = np.random.default_rng(0).choice(np.array(steps, np.float64), (200, 2))
     x += np.random.default_rng(1).choice([-1e-10, 0, 1e-10], x.shape)
     y = x[:, 0] > first
     forest = RandomForestClassifier(5, random_state=0).fit(x, y)

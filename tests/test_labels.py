@@ -16,7 +16,7 @@ from trueness.campaign import load_campaign
 from trueness.errors import TruenessError
 from trueness.judge.errors import Asked
 from trueness.judge.finding import find_run
-from trueness.labels.errors import How, beside, errors
+from trueness.labels.errors import How, errors, neighbour_columns
 from trueness.labels.next_rows import ALIKE, Pool, label_next
 from trueness.labels.other_corpus import evaluated_corpus, signatures_of
 from trueness.labels.proposing import Texts, propose
@@ -60,8 +60,8 @@ def folder(tmp_path_factory):
 
 
 def asked(folder, name="A", how=None, **more):
-    given = {"data": str(folder / "corpus")}
-    return errors(Store(folder / "store"), name, given, how or How(device="cpu"), **more)
+    sources = {"data": str(folder / "corpus")}
+    return errors(Store(folder / "store"), name, sources, how or How(device="cpu"), **more)
 
 
 def refused(code, call, *arguments, **how):
@@ -73,6 +73,7 @@ def refused(code, call, *arguments, **how):
 # ------------------------------------------------------------------------------------------ errors
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["A", "tfidf_svm", "majority"])
 def test_errors_are_those_of_the_stored_scores(folder, name):
     stored = find_run(Store(folder / "store"), name)[0].predictions().part("validation")
@@ -83,14 +84,15 @@ def test_errors_are_those_of_the_stored_scores(folder, name):
     assert actual.frame["probability"].is_sorted(descending=True)
     table = confusion_matrix(stored.y, predicted, labels=range(len(stored.classes)))
     for pair in actual.pairs:
-        given, other = map(stored.classes.index, (pair.given, pair.predicted))
-        assert (pair.share.k, pair.share.n) == (table[given, other], table[given].sum())
+        label, other = map(stored.classes.index, (pair.given, pair.predicted))
+        assert (pair.share.k, pair.share.n) == (table[label, other], table[label].sum())
         assert pair.share.low < pair.share.value <= pair.share.high
     np.fill_diagonal(table, 0)
     assert [one.share.k for one in actual.pairs] == sorted(table.ravel(), reverse=True)[:10] or (
         len(actual.pairs) < 10)  # fmt: skip
 
 
+@pytest.mark.long
 def test_probabilities_are_calibrated_per_language(folder):
     store = Store(folder / "store")
     stored = find_run(store, "A")[0]
@@ -103,6 +105,7 @@ def test_probabilities_are_calibrated_per_language(folder):
         assert row["probability"] == pytest.approx(softmax(rows.scores[i] / t).max(), abs=1e-5)
 
 
+@pytest.mark.long
 def test_errors_of_one_language_and_class(folder):
     whole = asked(folder).frame
     some = asked(folder, how=How(Asked(language="de", either="Shoes"), device="cpu"))
@@ -128,6 +131,7 @@ def test_errors_of_one_language_and_class(folder):
     refused("number", asked, folder, how=How(top=0))
 
 
+@pytest.mark.long
 def test_words_are_told_where_weights_are_kept(folder):
     actual = asked(folder, how=How(top=3, device="cpu"))
     assert actual.frame["words"].null_count() == len(actual.frame) - 3
@@ -143,6 +147,7 @@ def test_words_are_told_where_weights_are_kept(folder):
     assert again.frame["words"].head(3).null_count() == 0
 
 
+@pytest.mark.long
 def test_neighbours_are_training_texts_that_are_alike(folder):
     actual = asked(folder, "tfidf_svm")
     some, n = actual.frame["text"].head(3).to_list(), len(actual.frame)
@@ -150,7 +155,7 @@ def test_neighbours_are_training_texts_that_are_alike(folder):
     texts = [some[0].upper() + " !", "nothing of the kind at all", f"{some[2]} sale"]
     planted = replace(train, ids=pl.Series(["x", "y", "z"]), texts=pl.Series(texts),
                       y=np.array([1, 0, 0]))  # fmt: skip
-    frame = actual.frame.with_columns(*beside(actual.frame, planted, ("a", "b")))
+    frame = actual.frame.with_columns(*neighbour_columns(actual.frame, planted, ("a", "b")))
     assert frame["near_id"].head(3).to_list() == ["x", None, "z"]
     assert frame["near_label"].head(3).to_list() == ["b", None, "a"]
     assert frame["near_similarity"][0] == 1
@@ -159,6 +164,7 @@ def test_neighbours_are_training_texts_that_are_alike(folder):
     assert frame["near_id"].null_count() >= n - 5
 
 
+@pytest.mark.long
 def test_the_test_part_stays_sealed_and_the_ledger_knows(folder, tmp_path, capsys):
     shutil.copytree(folder / "store", tmp_path / "store")
     words = ("errors", "tfidf_logit", "--store", tmp_path / "store", "--data", folder / "corpus")
@@ -178,17 +184,18 @@ def test_the_test_part_stays_sealed_and_the_ledger_knows(folder, tmp_path, capsy
 # ------------------------------------------------------------------------------------------- leaks
 
 
+@pytest.mark.long
 def test_a_rebuilt_corpus_has_no_text_of_the_training_part_left(folder):
     """Apart from what was trained on, the figure is the honest one; with it, far above."""
     train = load_corpus(folder / "corpus").part("train")
     rebuilt = load_corpus(folder / "rebuilt").part("test")
     stored, _ = find_run(Store(folder / "store"), "tfidf_svm")
-    given = {"data": str(folder / "corpus")}
-    actual = evaluated_corpus("svm", stored, str(folder / "rebuilt"), "test", given)
+    sources = {"data": str(folder / "corpus")}
+    actual = evaluated_corpus("svm", stored, str(folder / "rebuilt"), "test", sources)
     same = np.isin(normalised(rebuilt.texts).to_numpy(), normalised(train.texts).to_numpy())
     assert (actual.leaks.leaked | ~same).all()
     assert actual.leaks.counts["words"] == same.sum() > 0.5 * len(rebuilt)
-    honest, kept = actual.judged(), actual.judged(keep_leaks=True)
+    honest, kept = actual.evaluate(), actual.evaluate(keep_leaks=True)
     assert honest.slices.overall.rows == (~actual.leaks.leaked).sum()
     assert kept.slices.overall.rows == len(rebuilt)
     assert kept.slices.overall.macro_f1.value > honest.slices.overall.macro_f1.value
@@ -198,6 +205,7 @@ def test_a_rebuilt_corpus_has_no_text_of_the_training_part_left(folder):
     assert any("known from training" in one for one in honest.document().sentences())
 
 
+@pytest.mark.long
 def test_fresh_texts_are_kept_though_their_numbers_are_the_same(folder):
     known = signatures_of(find_run(Store(folder / "store"), "A")[0]).trained_on
     leaks = leaks_of(known, load_corpus(folder / "fresh"), "test")
@@ -238,6 +246,7 @@ def test_each_kind_of_leak_is_told(tmp_path):
     assert {ids[f"m{i}"] for i in range(10)} == {3}
 
 
+@pytest.mark.long
 def test_evaluate_says_what_it_left_out(folder, tmp_path, capsys):
     shutil.copytree(folder / "store", tmp_path / "store")
     words = ("text", "evaluate", "A", "--store", tmp_path / "store", "--corpus",
@@ -253,6 +262,7 @@ def test_evaluate_says_what_it_left_out(folder, tmp_path, capsys):
     assert kept["overall"]["rows"] - without["overall"]["rows"] == kept["leaks"]["leaked"]
 
 
+@pytest.mark.long
 def test_the_whole_of_another_corpus_is_evaluated_if_asked(folder, tmp_path, capsys):
     shutil.copytree(folder / "store", tmp_path / "store")
     words = ("text", "evaluate", "A", "--store", tmp_path / "store", "--corpus",
@@ -270,12 +280,14 @@ def test_the_whole_of_another_corpus_is_evaluated_if_asked(folder, tmp_path, cap
     assert call(capsys, *words, "--whole", "--open-test")[0] == 2
 
 
+@pytest.mark.long
 def test_a_run_that_does_not_know_its_texts_is_refused(folder):
     stored, _ = find_run(Store(folder / "store"), "A")
     del stored.record["files"]["texts.safetensors"]
     refused("no_signatures", signatures_of, stored)
 
 
+@pytest.mark.long
 def test_n_grams_that_are_fitted_again_give_the_stored_scores(folder):
     stored, _ = find_run(Store(folder / "store"), "tfidf_logit")
     corpus = load_corpus(folder / "corpus")
@@ -320,6 +332,7 @@ def test_texts_like_labelled_ones_and_like_each_other_are_passed_over():
     assert similarity(sketch[:1], sketch[1:]).max() < ALIKE
 
 
+@pytest.mark.long
 def test_a_run_and_its_bundle_propose(folder, tmp_path, capsys):
     fresh = load_corpus(folder / "fresh").part("train")
     table = pl.DataFrame({"offer": fresh.ids, "text": fresh.texts, "language": fresh.language})

@@ -42,7 +42,7 @@ from trueness.judge.measured import measured
 from trueness.judge.verdict import Verdict
 from trueness.predictions import Predictions
 from trueness.report import show, to_html
-from trueness.report.progress import ProgressListener
+from trueness.report.progress import ProgressCallback
 from trueness.spec.external import ExternalSpec
 from trueness.spec.titles import TitlesSpec
 from trueness.store import MemoryRun, MemoryStore, Store
@@ -158,12 +158,12 @@ def test_without_a_language_of_its_own_that_is_told(texts):
 def test_a_stored_run_without_a_language_of_its_own_is_told():
     out = io.StringIO()
     estimate = Estimate.proportion(3, 4).to_dict()
-    ProgressListener(Console(file=out, width=200)).stored(
+    ProgressCallback(Console(file=out, width=200)).on_run_stored(
         ["A-1"], {"label": "encoder", "estimates": {"macro_f1": estimate}, "seconds": 1.0}
     )
     assert "macro-F1 0.750 (" in out.getvalue()
     assert "mean of languages" not in out.getvalue()
-    ProgressListener(Console(file=out, width=200)).stored(
+    ProgressCallback(Console(file=out, width=200)).on_run_stored(
         ["A-2"], {"label": "encoder", "estimates": {"mean_group": estimate}, "seconds": 1.0}
     )
     assert "mean of languages 0.750 (" in out.getvalue()

@@ -44,14 +44,14 @@ from trueness.store.ledger import Ledger
 
 
 @pytest.fixture(scope="module")
-def group(judged):
-    (actual,) = leaderboard(Store(judged / "store"), "judged").groups
+def group(campaign_folder):
+    (actual,) = leaderboard(Store(campaign_folder / "store"), "judged").groups
     return actual
 
 
 @pytest.fixture
-def copy(judged, tmp_path):
-    shutil.copytree(judged / "store", tmp_path / "store")
+def copy(campaign_folder, tmp_path):
+    shutil.copytree(campaign_folder / "store", tmp_path / "store")
     shutil.rmtree(tmp_path / "store" / "index", ignore_errors=True)
     (tmp_path / "store" / "ledger.jsonl").unlink(missing_ok=True)
     return Store(tmp_path / "store")
@@ -166,7 +166,7 @@ def test_it_equals_the_statistics_of_the_predictions(group):
         assert ours.p == theirs.p
 
 
-def test_the_verdict_is_that_of_shifts_and_of_all_baselines(judged, group):
+def test_the_verdict_is_that_of_shifts_and_of_all_baselines(campaign_folder, group):
     """By hand from the predictions; what is shown does not matter."""
     leader, baselines = group.candidates[0], [measured_part(m.run) for m in group.baselines]
     part = measured_part(leader.run)
@@ -189,7 +189,7 @@ def test_the_verdict_is_that_of_shifts_and_of_all_baselines(judged, group):
     assert actual.pointwise.value == pytest.approx(own.value - max(o.value for o in others))
     best = group.verdict.better_than_best_baseline
     assert (best.answer in ("yes", "worse")) == (best.p <= 0.05)
-    (few,) = leaderboard(Store(judged / "store"), "judged", keys={leader.key}).groups
+    (few,) = leaderboard(Store(campaign_folder / "store"), "judged", keys={leader.key}).groups
     assert few.verdict.better_than_chance == answer
 
 
@@ -250,11 +250,13 @@ def test_stored_models_of_the_same_event_count_wherever_they_are_measured(copy):
     assert some == every - sum(versions(run, part) - 1 for run in runs[2:])
 
 
-def test_few_candidates_have_no_overfitting(judged, group):
+def test_few_candidates_have_no_overfitting(campaign_folder, group):
     keys = {model.key for model in group.candidates[:3]}
-    (few,) = leaderboard(Store(judged / "store"), "judged", keys=keys).groups
+    (few,) = leaderboard(Store(campaign_folder / "store"), "judged", keys=keys).groups
     assert few.selection.overfitting is None
-    (one,) = leaderboard(Store(judged / "store"), "judged", keys={group.candidates[0].key}).groups
+    (one,) = leaderboard(
+        Store(campaign_folder / "store"), "judged", keys={group.candidates[0].key}
+    ).groups
     assert selection_lines(one) == []
     assert one.candidates[0].selected.against_leader == "leader"
     assert one.verdict.better_than_siblings.answer == "too_few"
@@ -272,9 +274,9 @@ def test_without_its_predictions_a_leader_is_not_compared(copy, group):
     assert "No curves of" in to_markdown(board.document())
 
 
-def test_candidates_that_rank_all_units_alike_count_once(judged):
-    runs = [r for r in Store(judged / "store").all_runs()[0] if not r.spec.is_baseline][:3]
-    actual, _ = statistics(Store(judged / "store"), runs)
+def test_candidates_that_rank_all_units_alike_count_once(campaign_folder):
+    runs = [r for r in Store(campaign_folder / "store").all_runs()[0] if not r.spec.is_baseline][:3]
+    actual, _ = statistics(Store(campaign_folder / "store"), runs)
     a, b, c = (actual[run.key] for run in runs)
     assert _distinct([[a], [b], [a], [c, b], [c, b]]) == ([0, 1, 0, 2, 2], [0, 1, 3])
 
@@ -300,8 +302,8 @@ def test_an_unknown_sort_is_refused(copy):
 # --------------------------------------------------------------------------------------------- shown
 
 
-def test_every_part_of_the_document_is_there_and_in_order(judged):
-    board = leaderboard(Store(judged / "store"), "judged")
+def test_every_part_of_the_document_is_there_and_in_order(campaign_folder):
+    board = leaderboard(Store(campaign_folder / "store"), "judged")
     text = to_markdown(board.document())
     titles = ("leads", "Better than chance?", "Better than the other candidates?",
               "Better than the best baseline?", "Base rate", "Pooled precision@30",
@@ -314,32 +316,34 @@ def test_every_part_of_the_document_is_there_and_in_order(judged):
         assert finding in text
 
 
-def test_numbers_of_the_table_are_those_of_the_predictions(judged, group):
+def test_numbers_of_the_table_are_those_of_the_predictions(campaign_folder, group):
     leader = group.candidates[0]
     rows = measured_part(leader.run).frame
     hits = int(rows.sort("score", descending=True).head(30)["y"].sum())
     top = leader.estimates["precision@30"]
     assert (top.k, top.n) == (hits, 30)
-    assert f"{hits}/30" in to_markdown(leaderboard(Store(judged / "store"), "judged").document())
+    assert f"{hits}/30" in to_markdown(
+        leaderboard(Store(campaign_folder / "store"), "judged").document()
+    )
 
 
-def test_the_frame_has_a_row_per_model(judged, group):
-    frame = leaderboard(Store(judged / "store"), "judged").to_frame()
+def test_the_frame_has_a_row_per_model(campaign_folder, group):
+    frame = leaderboard(Store(campaign_folder / "store"), "judged").to_frame()
     assert frame["key"].to_list() == [model.key for model in group.models]
     first = frame.row(0, named=True)
     assert first["precision@30_k"] == group.candidates[0].estimates["precision@30"].k
     assert frame.filter(pl.col("baseline"))["shrunk"].null_count() == len(group.baselines)
 
 
-def test_a_page_is_small_and_refers_to_nothing_outside(judged):
-    page = to_html(leaderboard(Store(judged / "store"), "judged").document())
+def test_a_page_is_small_and_refers_to_nothing_outside(campaign_folder):
+    page = to_html(leaderboard(Store(campaign_folder / "store"), "judged").document())
     assert len(page.encode()) < 1_500_000
     assert not re.findall(r'(?:src|href)="(?:https?:)?//', page)
     assert "`" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
 
 
-def test_labels_name_the_settings_that_differ(judged):
-    (group,) = leaderboard(Store(judged / "store"), "judged").groups
+def test_labels_name_the_settings_that_differ(campaign_folder):
+    (group,) = leaderboard(Store(campaign_folder / "store"), "judged").groups
     assert any("stop on" in model.label for model in group.candidates)
     labels = {model.run.candidate: model.label for model in group.candidates}
     assert len(set(labels.values())) == len(labels)
@@ -378,8 +382,8 @@ def test_labels_are_readable(group):
     } or any("PatchTST d8×1" in label for label in labels)
 
 
-def test_one_run_is_shown_whole(judged, group):
-    store = Store(judged / "store")
+def test_one_run_is_shown_whole(campaign_folder, group):
+    store = Store(campaign_folder / "store")
     leader = group.candidates[0]
     shown = show(store, leader.key)
     text = to_markdown(shown.document())
@@ -394,13 +398,13 @@ def test_one_run_is_shown_whole(judged, group):
 # ------------------------------------------------------------------------------------------ accesses
 
 
-def test_every_verb_records_one_access(copy, judged, group, capsys):
+def test_every_verb_records_one_access(copy, campaign_folder, group, capsys):
     key, ledger = group.candidates[0].key, Ledger(copy)
     verbs = [
         ("leaderboard", "judged", "--json"), ("leaderboard", "--by", "loss"), ("show", key),
         ("calibrate", key, "--method", "platt"), ("top", "-n", 1), ("thresholds", key),
-        ("tracker", judged / "judged.yaml", "--seeds", 2), ("certify", key, "--precision", 0.6, "--yes"),
-        ("run", judged / "judged.yaml", "--seeds", 2, "--workers", 0),
+        ("tracker", campaign_folder / "judged.yaml", "--seeds", 2), ("certify", key, "--precision", 0.6, "--yes"),
+        ("run", campaign_folder / "judged.yaml", "--seeds", 2, "--workers", 0),
     ]  # fmt: skip
     for i, words in enumerate(verbs):
         code, _, err = call(capsys, *words, "--store", copy.root)

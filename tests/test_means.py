@@ -7,25 +7,25 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.means import LEAST, mean_among
+from trueness.evaluation.means import LEAST, masked_mean
 
 
 def runs(n, starts, length):
-    among = np.zeros(n, bool)
+    mask = np.zeros(n, bool)
     for start in starts:
-        among[start : start + length] = True
-    return among
+        mask[start : start + length] = True
+    return mask
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), st.integers(30, 300))
 def test_independent_units_have_nearly_the_interval_of_the_textbook(seed, alarms):
     rng = np.random.default_rng(seed)
-    values, among = rng.normal(0.4, 2, 3000), np.zeros(3000, bool)
-    among[rng.choice(3000, alarms, replace=False)] = True
-    actual = mean_among(values, among, Blocks.of(3000, time=np.arange(3000), length=20))
-    got, oracle = actual.estimate(0.95), ttest_1samp(values[among], 0).confidence_interval(0.95)
-    assert got.value == pytest.approx(values[among].mean())
+    values, mask = rng.normal(0.4, 2, 3000), np.zeros(3000, bool)
+    mask[rng.choice(3000, alarms, replace=False)] = True
+    actual = masked_mean(values, mask, Blocks.of(3000, time=np.arange(3000), length=20))
+    got, oracle = actual.estimate(0.95), ttest_1samp(values[mask], 0).confidence_interval(0.95)
+    assert got.value == pytest.approx(values[mask].mean())
     assert 0.85 < (got.high - got.low) / (oracle.high - oracle.low) < 2.2
 
 
@@ -35,17 +35,17 @@ def test_runs_have_a_small_effective_size_where_values_last_and_as_much_where_th
     blocks = Blocks.of(3000, time=np.arange(3000), length=20)
     lasting, white = np.repeat(rng.normal(size=150), 20), rng.normal(size=3000)
     assert (
-        mean_among(lasting, packed, blocks).effective
+        masked_mean(lasting, packed, blocks).effective
         < 8
         < 25
-        < mean_among(lasting, spread, blocks).effective
+        < masked_mean(lasting, spread, blocks).effective
     )
-    assert mean_among(white, packed, blocks).effective > 15
+    assert masked_mean(white, packed, blocks).effective > 15
 
 
 def test_one_run_of_lasting_values_has_no_interval():
     values = np.repeat(np.random.default_rng(2).normal(size=100), 20)
-    actual = mean_among(
+    actual = masked_mean(
         values, runs(2000, (500,), 15), Blocks.of(2000, time=np.arange(2000), length=20)
     )
     estimate = actual.estimate(0.95)
@@ -64,17 +64,20 @@ def test_scale_and_shift_and_difference(seed, scale, shift):
         Blocks.of(800, time=np.arange(800), length=10),
     )
     every = np.ones(800, bool)
-    one = mean_among(values, some, blocks).estimate(0.9)
-    moved = mean_among(scale * values + shift, some, blocks).estimate(0.9)
+    one = masked_mean(values, some, blocks).estimate(0.9)
+    moved = masked_mean(scale * values + shift, some, blocks).estimate(0.9)
     np.testing.assert_allclose(
         [moved.value, moved.low, moved.high],
         [scale * one.value + shift, scale * one.low + shift, scale * one.high + shift],
         rtol=1e-6,
         atol=1e-6,
     )
-    lead = mean_among(values, some, blocks).minus(mean_among(values, every, blocks))
+    lead = masked_mean(values, some, blocks).minus(masked_mean(values, every, blocks))
     assert lead.estimate(0.9).value == pytest.approx(values[some].mean() - values.mean())
     assert (
-        mean_among(values, some, blocks).minus(mean_among(values, some, blocks)).estimate(0.9).high
+        masked_mean(values, some, blocks)
+        .minus(masked_mean(values, some, blocks))
+        .estimate(0.9)
+        .high
         == 0
     )

@@ -81,7 +81,7 @@ def _spec(name, seed=1, loss="bce", **recipe):
 
 
 def _fit(examples, specs, width=None):
-    return fit_stack(examples, specs, CPU, width=width, beside=NETS)
+    return fit_stack(examples, specs, CPU, width=width, base_folder=NETS)
 
 
 def _noise(module, x, seed=0):
@@ -160,10 +160,10 @@ def test_what_trains_alone_says_so_and_does_not_depend_on_its_neighbours(noise_e
     together = _fit(noise_examples, specs)
     torch.manual_seed(99)  # nor on whatever drew before
     torch.rand(7)
-    for one, beside in zip(specs, together, strict=True):
+    for one, neighbour in zip(specs, together, strict=True):
         (alone,) = _fit(noise_examples, [one])
-        assert not beside.stacked
-        for a, b in zip(alone.folds, beside.folds, strict=True):
+        assert not neighbour.stacked
+        for a, b in zip(alone.folds, neighbour.folds, strict=True):
             np.testing.assert_array_equal(b.logit_last, a.logit_last)
     first, second = (fitted.folds[0].logit_last for fitted in together)
     assert not np.allclose(first[:100], second[:100])
@@ -227,7 +227,7 @@ def test_gpu_equals_cpu(noise_examples, name, mode):
     one = _spec(name, 1)
     rates = {rate: 0.0 for rate in one.model.rates}
     one = one.model_copy(update={"model": one.model.model_copy(update=rates)})
-    there = fit_stack(noise_examples, [one], choose_device("cuda"), mode=mode, beside=NETS)[0]
+    there = fit_stack(noise_examples, [one], choose_device("cuda"), mode=mode, base_folder=NETS)[0]
     here = _fit(noise_examples, [one])[0]
     gap = there.folds[0].logit_last[:150] - here.folds[0].logit_last[:150]
     assert np.abs(gap).max() < 5e-3
@@ -237,7 +237,7 @@ def test_gpu_equals_cpu(noise_examples, name, mode):
 @every
 def test_a_gpu_repeats_itself(noise_examples, name):
     one, two = (
-        fit_stack(noise_examples, [_spec(name)], choose_device("cuda"), beside=NETS)[0]
+        fit_stack(noise_examples, [_spec(name)], choose_device("cuda"), base_folder=NETS)[0]
         for _ in range(2)
     )
     np.testing.assert_allclose(one.folds[0].logit_last, two.folds[0].logit_last, atol=1e-3)
@@ -482,7 +482,7 @@ def test_networks_of_others_are_halved_only_if_asked(noise_examples):
     fast = Device("cpu", has_bf16=True)
     for precision, expected in (("auto", "float32"), ("bf16", "bf16")):
         one = _spec("conv", epochs=1, precision=precision)
-        (fitted,) = fit_stack(noise_examples, [one], fast, beside=NETS)
+        (fitted,) = fit_stack(noise_examples, [one], fast, base_folder=NETS)
         assert fitted.precision == expected
 
 

@@ -51,6 +51,7 @@ def _agreement(before, after):
     return SequenceMatcher(None, before, after, autojunk=False).ratio()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("default")  # of the kernel's own libraries
 def test_a_notebook_shows_what_is_stored_in_it(path, tmp_path, monkeypatch):

@@ -81,6 +81,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_means_are_those_of_the_alarms(folder, capsys, tmp_path):
     store = Store(folder / "store")
     code, out, err = call(capsys, "payoff", "F", "--store", store.root, "--cost-bps", 5, "--json",
@@ -110,6 +111,7 @@ def test_means_are_those_of_the_alarms(folder, capsys, tmp_path):
     assert "No portfolio" in out
 
 
+@pytest.mark.long
 def test_an_interval_knows_of_the_number_of_models(folder, tmp_path):
     """The same run in a store without the other candidate has a narrower interval."""
     store, alone = Store(folder / "store"), tmp_path / "alone"
@@ -122,6 +124,7 @@ def test_an_interval_knows_of_the_number_of_models(folder, tmp_path):
     assert one.mean.high - one.mean.low < both.mean.high - both.mean.low
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "code"),
     [(("--cost-bps", -1), "cost"), (("--cost-bps", 1e9), "cost"), (("--exit", "soon"), None),
@@ -160,6 +163,7 @@ def _logged(bundle):
     return [(i, one["answer"] == "alarm", one["score"]) for i, one in lines.items()]
 
 
+@pytest.mark.long
 def test_a_bundle_is_paid_by_its_own_log(folder, bundle, capsys):
     code, out, err = call(capsys, "payoff", bundle, "--data", folder / "longer.csv", "--json")
     assert code == 0, err
@@ -184,6 +188,7 @@ def test_a_bundle_is_paid_by_its_own_log(folder, bundle, capsys):
     ]
 
 
+@pytest.mark.long
 def test_a_bundle_without_a_whole_horizon_has_no_return(folder, bundle, capsys):
     """The bars that it was made from end before its first answer."""
     status, out, err = call(capsys, "payoff", bundle)
@@ -194,6 +199,7 @@ def test_a_bundle_without_a_whole_horizon_has_no_return(folder, bundle, capsys):
     assert caught.value.code == "open"
 
 
+@pytest.mark.long
 def test_bars_that_lack_an_answered_day_are_refused(folder, bundle, tmp_path):
     first = next(i for i, raised, _ in _logged(bundle) if raised)
     gone = LONGER.frame().filter(pl.col("Date").cast(pl.String) != first)
@@ -203,6 +209,7 @@ def test_bars_that_lack_an_answered_day_are_refused(folder, bundle, tmp_path):
     assert caught.value.code == "other_data"
 
 
+@pytest.mark.long
 def test_alarms_of_a_run_are_its_highest_scores(folder, capsys, tmp_path):
     store = Store(folder / "store")
     code, out, err = call(capsys, "alarms", "F", "--store", store.root, "--json", "--csv",
@@ -220,6 +227,7 @@ def test_alarms_of_a_run_are_its_highest_scores(folder, capsys, tmp_path):
     assert paid["id"].to_list() == raised["id"].to_list()
 
 
+@pytest.mark.long
 def test_alarms_of_a_bundle_are_those_of_its_log(folder, bundle, capsys, tmp_path):
     shutil.copytree(bundle, tmp_path / "b")
     raised = [i for i, alarm, _ in _logged(bundle) if alarm]
@@ -238,6 +246,7 @@ def test_alarms_of_a_bundle_are_those_of_its_log(folder, bundle, capsys, tmp_pat
     assert "unknown" in out
 
 
+@pytest.mark.long
 def test_a_bundle_that_was_never_asked_has_no_alarms(folder, tmp_path):
     store = Store(folder / "store")
     finalize_named(store, "F", {}, tmp_path / "b", device="cpu")
@@ -247,6 +256,7 @@ def test_a_bundle_that_was_never_asked_has_no_alarms(folder, tmp_path):
         assert caught.value.code == "nothing_logged"
 
 
+@pytest.mark.long
 def test_a_log_without_an_alarm_is_listed_and_not_paid(folder, bundle, tmp_path):
     shutil.copytree(bundle, tmp_path / "b")
     (tmp_path / "b" / "log.jsonl").unlink()
@@ -263,6 +273,7 @@ def test_a_log_without_an_alarm_is_listed_and_not_paid(folder, bundle, tmp_path)
     assert caught.value.code == "no_alarms"
 
 
+@pytest.mark.long
 def test_a_name_that_is_a_run_and_a_bundle_is_asked_back(folder, bundle, tmp_path, monkeypatch):
     shutil.copytree(bundle, tmp_path / "F")
     monkeypatch.chdir(tmp_path)
@@ -274,6 +285,7 @@ def test_a_name_that_is_a_run_and_a_bundle_is_asked_back(folder, bundle, tmp_pat
     assert alarms(store, "L").answered.source == "run"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("hours", [False, True])
 def test_every_alarm_stands_on_the_price_and_in_the_distribution(folder, hours, tmp_path):
     """Of bars within a day, too: the marks find the times of the prices."""

@@ -3,13 +3,15 @@
 import json
 import os
 import shutil
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("transformers")
-pytest.importorskip("peft")
+if find_spec("peft") is None:  # its import takes seconds
+    pytest.skip("needs peft", allow_module_level=True)
 
 from tests.tiny_pretrained import (
     TEXTS,
@@ -48,9 +50,9 @@ def copy(bert, tmp_path):
     return shutil.copytree(bert, tmp_path / "copy")
 
 
-def _code(call, *given):
+def _code(call, *args):
     with pytest.raises(TruenessError) as caught:
-        call(*given)
+        call(*args)
     assert "\n" not in str(caught.value)
     return caught.value.code
 
@@ -242,7 +244,7 @@ def test_weights_that_the_config_does_not_describe_are_refused(copy):
 
 
 def test_nothing_is_asked_of_the_network(bert, monkeypatch):
-    def refused(*given):
+    def refused(*args):
         raise AssertionError("a connection was tried")
 
     monkeypatch.setattr("socket.socket.connect", refused)

@@ -4,13 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 pytest.importorskip("transformers")
-pytest.importorskip("peft")
+if find_spec("peft") is None:  # its import takes seconds
+    pytest.skip("needs peft", allow_module_level=True)
 
 from tests.test_titles_fit import CLASSES, _titles
 from tests.tiny_pretrained import TUNINGS, built, make_folder
@@ -128,6 +130,7 @@ SWITCHES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "tune"),
     [*((name, "full") for name in SWITCHES), ("v3", "frozen"), ("v3", "lora"), ("ema", "lora")],
@@ -141,6 +144,7 @@ def test_every_switch_of_titles_trains_it(bert, corpus, name, tune):
     assert np.abs(plain - switched).max() > 1e-5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tune", TUNINGS)
 def test_a_run_that_stopped_goes_on_to_the_same_bits(bert, corpus, tune, tmp_path, monkeypatch):
     spec = _spec(bert, tune, recipe={"ema": 0.9})
@@ -150,11 +154,11 @@ def test_a_run_that_stopped_goes_on_to_the_same_bits(bert, corpus, tune, tmp_pat
 
     end, done = loop._Training.end_epoch, []
 
-    def stop(self, *given):
+    def stop(self, *args):
         if done:
             raise KeyboardInterrupt
         done.append(1)
-        return end(self, *given)
+        return end(self, *args)
 
     monkeypatch.setattr(loop._Training, "end_epoch", stop)
     with pytest.raises(KeyboardInterrupt):
@@ -174,6 +178,7 @@ def test_fields_that_are_not_read_are_not_part_of_the_key(bert):
         assert _spec(bert, "full", model={"tune": tune}).key != full.key
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", [
     {"rank": 8}, {"alpha": 64}, {"dropout": 0.5}, {"targets": ["key"]}, {"rate": 0.1},
     {"layer_decay": 0.3},

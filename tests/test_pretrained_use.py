@@ -2,13 +2,15 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 
 import numpy as np
 import polars as pl
 import pytest
 
 pytest.importorskip("transformers")
-pytest.importorskip("peft")
+if find_spec("peft") is None:  # its import takes seconds
+    pytest.skip("needs peft", allow_module_level=True)
 
 from tests.test_cli import call
 from tests.tiny_pretrained import make_folder, make_tokenizer
@@ -26,6 +28,8 @@ from trueness.text.building import Plan, build
 from trueness.text.corpus import load_corpus
 from trueness.text.synthetic import Catalogue
 from trueness.titles.classifier import load_classifier
+
+pytestmark = pytest.mark.long
 
 CAMPAIGN = """\
 campaign: begun
@@ -125,9 +129,9 @@ def test_a_run_keeps_what_was_trained_and_no_path(folder):
 def test_a_bundle_is_complete_by_itself(folder, tmp_path, monkeypatch, id_):
     texts, scores = _stored_scores(folder, id_)
     store = Store(folder / "store")
-    given = {"data": folder / "corpus"}
-    finalize_named(store, id_, given, tmp_path / "kept", device="cpu", refit=False)
-    finalize_named(store, id_, given, tmp_path / "again", device="cpu")
+    sources = {"data": folder / "corpus"}
+    finalize_named(store, id_, sources, tmp_path / "kept", device="cpu", refit=False)
+    finalize_named(store, id_, sources, tmp_path / "again", device="cpu")
     monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path / "empty"))
     bundle = load(tmp_path / "kept", device="cpu")
     np.testing.assert_allclose(bundle.logits(texts), scores, atol=2e-5)
@@ -230,26 +234,26 @@ def test_a_folder_that_is_no_model_is_one_line_with_its_place(folder, capsys, tm
     assert "bad.yaml" in err
 
 
-@pytest.mark.parametrize(("words", "told"), [
+@pytest.mark.parametrize(("words", "message"), [
     (("--vocabulary", 500), "--vocabulary"), (("--d-model", 64), "d_model"),
     (("--set", "model.tune.kind=lora", "--set", "model.tune.targets=[q_proj]"), "q_proj"),
     (("--seq-len", 100), "66"), (("--tune", "some"), "some"),
     (("--tune", "none"), "none"), (("--lr", "none"), "none"), (("--pooler", "none"), "none"),
 ])  # fmt: skip
-def test_flags_that_do_not_go_with_it_are_refused(folder, tmp_path, capsys, words, told):
+def test_flags_that_do_not_go_with_it_are_refused(folder, tmp_path, capsys, words, message):
     code, _, err = call(capsys, "text", "train", folder / "corpus", "--pretrained", folder / "bert",
                           "--seq-len" if "--seq-len" not in words else "--epochs", 24, *words,
                           "--min-rows", 20, "--store", tmp_path / "store")  # fmt: skip
     assert code == 2
-    assert told in err
+    assert message in err
     assert not (tmp_path / "store" / "runs").exists() or not any(
         (tmp_path / "store" / "runs").iterdir()
     )
 
 
-def _code(call, *given):
+def _code(call, *args):
     with pytest.raises(TruenessError) as caught:
-        call(*given)
+        call(*args)
     return caught.value.code
 
 

@@ -186,6 +186,7 @@ def test_epochs_that_are_told_again_change_nothing():
 # ------------------------------------------------------------------------------------- real searches
 
 
+@pytest.mark.long
 def test_a_pruned_trial_is_no_run_counts_as_tried_and_the_sampler_sees_it(folder, tmp_path):
     search, store = load_search(folder / "long.yaml"), Store(tmp_path / "store")
     opened = open_study(
@@ -260,6 +261,7 @@ def test_the_sampler_learns_from_pruned_trials(folder, tmp_path):
 # ----------------------------------------------------------------------------------------- refusals
 
 
+@pytest.mark.long
 def test_pruning_is_refused_where_it_would_bias(folder, tmp_path, capsys):
     for options, match in (
         (("--protocol", "walk_forward"), "would bias pooled estimates"),
@@ -277,6 +279,7 @@ def test_pruning_is_refused_where_it_would_bias(folder, tmp_path, capsys):
         assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.long
 def test_an_open_protocol_is_not_pruned(folder):
     text = PLANTED.replace(
         "protocol: holdout, val_start: 1993-03-01",

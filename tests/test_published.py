@@ -249,9 +249,9 @@ def test_the_best_of_the_published_campaign_is_not_distinguishable():
 
 
 @pytest.fixture(scope="module")
-def beside(judged, tmp_path_factory):
+def published_with_runs(campaign_folder, tmp_path_factory):
     """Published values around what the store measured: inside, outside, unknown id."""
-    store = Store(judged / "store")
+    store = Store(campaign_folder / "store")
     ids = store.campaigns()["judged"]
     measured = {
         id_: store.run(keys[-1]) for id_, keys in ids.items() if id_.startswith(("LF", "FE"))
@@ -269,8 +269,8 @@ def beside(judged, tmp_path_factory):
     return path, store, measured
 
 
-def test_values_outside_of_the_measured_interval_are_flagged(beside):
-    path, store, _ = beside
+def test_values_outside_of_the_measured_interval_are_flagged(published_with_runs):
+    path, store, _ = published_with_runs
     actual = compare_published(read_published(path), store, "judged")
     rows = {row.published.id: row for row in actual.rows}
     assert rows["LF-1"].outside == []
@@ -282,8 +282,8 @@ def test_values_outside_of_the_measured_interval_are_flagged(beside):
     assert counts["auc_outside"] == 1
 
 
-def test_all_seeds_of_an_id_count_and_one_seed_may_be_named(beside):
-    path, store, measured = beside
+def test_all_seeds_of_an_id_count_and_one_seed_may_be_named(published_with_runs):
+    path, store, measured = published_with_runs
     rows = {
         r.published.id: r for r in compare_published(read_published(path), store, "judged").rows
     }
@@ -300,8 +300,8 @@ def test_all_seeds_of_an_id_count_and_one_seed_may_be_named(beside):
     assert rows["FE-1@43"].measured["auc"] == Estimate.from_dict(one.record["estimates"]["auc"])
 
 
-def test_other_days_than_published_are_said(beside):
-    path, store, measured = beside
+def test_other_days_than_published_are_said(published_with_runs):
+    path, store, measured = published_with_runs
     actual = compare_published(read_published(path), store, "judged")
     positives = measured["LF-2"].record["estimates"]["recall@0.5"]["n"]
     assert actual.notes == [
@@ -310,8 +310,8 @@ def test_other_days_than_published_are_said(beside):
     assert "it holds judged" in compare_published([], store, "other").notes[0]
 
 
-def test_text_json_and_page_beside_runs(beside, capsys, tmp_path):
-    path, store, measured = beside
+def test_text_json_and_page_beside_runs(published_with_runs, capsys, tmp_path):
+    path, store, measured = published_with_runs
     arguments = ("compare-published", path, "--campaign", "judged", "--store", store.root)
     code, out, err = call(capsys, *arguments, "--report", tmp_path / "r.html")
     assert code == 0

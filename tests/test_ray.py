@@ -53,10 +53,10 @@ def sums(item, report):
 
 
 def test_a_pool_on_a_cluster_keeps_to_what_pools_promise(cluster, raylets, tmp_path):
-    array, heard, begun = np.zeros(50_000), [], []
+    array, events, begun = np.zeros(50_000), [], []
 
-    def hear(position, event):
-        heard.append((position, event))
+    def on_event(position, event):
+        events.append((position, event))
         return 10 * event.content if isinstance(event, Question) else None
 
     def begin(position):
@@ -66,10 +66,10 @@ def test_a_pool_on_a_cluster_keeps_to_what_pools_promise(cluster, raylets, tmp_p
     with open_pool("ray", None) as pool:
         assert pool.size == 3
         items = [(number, array) for number in range(6)]
-        answers = dict(pool.map(sums, items, hear, begin))
+        answers = dict(pool.map(sums, items, on_event, begin))
         assert answers == {n: (n, 10 * n, 50_000.0, "1") for n in (0, 1, 2, 4, 5)}
         assert begun == [0, 1, 2, 3, 4, 5]
-        assert sorted(heard, key=lambda pair: pair[0]) == [
+        assert sorted(events, key=lambda pair: pair[0]) == [
             (n, event) for n in (0, 1, 2, 4, 5) for event in (n, Question(n))
         ]
         assert len(pool._packer._known) == 1

@@ -189,7 +189,7 @@ def test_broken_records_are_counted(tmp_path):
     actual = read_table(written(tmp_path, "a.jsonl", '{"a": 1}\n{"a": \n[1]\n{"a": 2}\n'))
     assert actual.frame["a"].to_list() == [1, 2]
     assert (actual.read, actual.skipped) == (4, {"broken JSON": 1, "no JSON object": 1})
-    assert len(actual.told("a")) == 2
+    assert len(actual.all_notes("a")) == 2
     with pytest.raises(DataError, match="1 lines cannot be read") as error:
         actual.entire("a")
     assert error.value.code == "skipped"

@@ -270,6 +270,7 @@ experiments:
 """The first two lend their weights; the last one has another network than its source."""
 
 
+@pytest.mark.long
 def test_a_run_begins_with_the_better_of_stored_runs(tiny, tmp_path):
     """Through the runner: declared by id, trained after its sources, from the weights of one."""
     tiny.write_text(tiny.read_text().split("experiments:")[0] + STORED + "data: bars.csv\n")

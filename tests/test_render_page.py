@@ -13,10 +13,10 @@ import pytest
 
 from tests.sample_document import HOSTILE, document
 from trueness.document import (
-    Beside,
     Column,
     Document,
     Figure,
+    HConcat,
     Link,
     Section,
     Sentence,
@@ -192,7 +192,7 @@ def test_shaded_cells_say_how_strongly():
 
 def test_empty_documents_become_pages():
     Page(parts())
-    Page(parts(Table([Column("a")], []), Beside([]), Section("", [])))
+    Page(parts(Table([Column("a")], []), HConcat([]), Section("", [])))
 
 
 # ------------------------------------------------------------------------------------------ figures
@@ -285,9 +285,9 @@ def _mixed(colour, paper, share):
 
 @pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
 def test_words_can_be_read_on_every_ground(colours):
-    for ground in ("paper", "wash"):
+    for background in ("paper", "wash"):
         for ink in ("ink", "soft", "accent", "warning", "error"):
-            assert _contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
+            assert _contrast(colours[ink], colours[background]) >= 4.5, (ink, background)
     assert _contrast(colours["soft"], colours["line"]) >= 4.5
     css = files("trueness.report").joinpath("static/page.css").read_text()
     full_shade = max(int(n) for n in re.findall(r"calc\(var\(--s\) \* (\d+)%\)", css)) / 100
@@ -296,7 +296,7 @@ def test_words_can_be_read_on_every_ground(colours):
             _contrast(colours["ink"], _mixed(colours[full], colours["paper"], full_shade)) >= 4.5
         ), full
     (faded,) = re.findall(r"tr.muted > \S+ \{[^}]*calc\(var\(--s\) \* (\d+)%\)", css)
-    ground = _mixed(colours["accent"], colours["paper"], int(faded) / 100)
-    assert _contrast(colours["soft"], ground) >= 4.5
+    background = _mixed(colours["accent"], colours["paper"], int(faded) / 100)
+    assert _contrast(colours["soft"], background) >= 4.5
     for i in range(8):
         assert _contrast(colours[f"series-{i}"], colours["paper"]) >= 3.0, i

@@ -46,12 +46,14 @@ def synthetic(tmp_path_factory):
     return _run(tmp_path_factory.mktemp("synthetic"), "synthetic")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", [("payoff",), ("importance", "--repeats", 1)])
 def test_synthetic_bars_are_made_again(synthetic, capsys, words):
     code, out, err = call(capsys, words[0], "F", "--store", synthetic.root, "--json", *words[1:])
     assert (code, bool(json.loads(out))) == (0, True), err
 
 
+@pytest.mark.long
 def test_a_bundle_on_synthetic_bars_is_fitted_and_paid_without_data(synthetic, tmp_path, capsys):
     made = finalize_named(synthetic, "F", {}, tmp_path / "b", device="cpu")
     assert made.bundle.description["data"]["source"] == "synthetic"
@@ -60,6 +62,7 @@ def test_a_bundle_on_synthetic_bars_is_fitted_and_paid_without_data(synthetic, t
     assert trueness.load(tmp_path / "b").predict(bars, since="2004-01-01").to_frame().equals(said)
 
 
+@pytest.mark.long
 def test_files_of_a_panel_are_opened_again(tmp_path):
     (tmp_path / "series").mkdir()
     for i in range(2):
@@ -69,6 +72,7 @@ def test_files_of_a_panel_are_opened_again(tmp_path):
     assert finalize_named(store, "F", {}, tmp_path / "b", device="cpu").bundle.members
 
 
+@pytest.mark.long
 def test_a_list_of_files_is_opened_again(tmp_path):
     for i in range(2):
         synthetic_bars(900, seed=i).frame().write_csv(tmp_path / f"S{i}.csv")
@@ -76,11 +80,12 @@ def test_a_list_of_files_is_opened_again(tmp_path):
     assert payoff(store, "F", {}).every_day.n
 
 
+@pytest.mark.long
 def test_data_that_no_file_holds_are_asked_for(tmp_path):
     bars = synthetic_bars(900)
     store = _run(tmp_path, "synthetic", data=bars.frame())
-    for asked in (lambda given: payoff(store, "F", given),
-                  lambda given: finalize_named(store, "F", given, tmp_path / "b", device="cpu")):  # fmt: skip
+    for asked in (lambda sources: payoff(store, "F", sources),
+                  lambda sources: finalize_named(store, "F", sources, tmp_path / "b", device="cpu")):  # fmt: skip
         with pytest.raises(TruenessError) as caught:
             asked({})
         assert caught.value.code == "no_data"

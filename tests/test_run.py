@@ -9,13 +9,13 @@ import pytest
 from rich.console import Console
 
 from tests.conftest import BASELINES
+from trueness.callback import Callback
 from trueness.campaign import load_campaign
 from trueness.engines import Setting, engine_of
 from trueness.errors import SpecError
 from trueness.fit import Device
 from trueness.plan import hours_text, measured_rate, plan, size_text
-from trueness.recorder import Listener
-from trueness.report.progress import ProgressListener
+from trueness.report.progress import ProgressCallback
 from trueness.runner import run
 from trueness.store import Store
 from trueness.store.leases import Leases
@@ -24,27 +24,27 @@ CPU = Setting(Device("cpu", has_bf16=False), Path("store"))
 GPU = Setting(Device("cuda", has_bf16=True), Path("store"))
 
 
-class Diary(Listener):
+class Diary(Callback):
     def __init__(self):
         self.begins, self.ends, self.broken, self.notes, self.amounts = [], [], [], [], {}
 
-    def start(self, stage, total):
+    def on_stage_start(self, stage, total):
         self.stage = stage
         self.amounts[stage] = [total, 0.0]
 
-    def begun(self, ids):
+    def on_run_start(self, ids):
         self.begins.append(ids[0])
 
-    def advance(self, amount, text=""):
+    def on_progress(self, amount, text=""):
         self.amounts[self.stage][1] += amount
 
-    def stored(self, ids, record):
+    def on_run_stored(self, ids, record):
         self.ends.append(ids[0])
 
-    def failed(self, ids, reason):
+    def on_run_failed(self, ids, reason):
         self.broken.append(ids[0])
 
-    def note(self, text):
+    def on_note(self, text):
         self.notes.append(text)
 
 
@@ -87,7 +87,7 @@ def test_priorities_run_in_the_order_of_the_file_and_work_adds_up(tiny, tmp_path
     text = tiny.read_text().replace("experiments:\n", f"experiments:\n  - {wide}\n")
     tiny.write_text(text.replace("data: bars", f"  - {last}\ndata: bars"))
     diary, store = Diary(), Store(tmp_path / "store")
-    summary = run(load_campaign(tiny), store, workers=0, listener=diary)
+    summary = run(load_campaign(tiny), store, workers=0, callback=diary)
     first = len(BASELINES)
     assert diary.begins[first:] == diary.ends[first:] == ["Z-01", "T-01", "T-02", "Z-02"]
     assert len(summary.trained) == first + 4
@@ -139,11 +139,11 @@ def test_failed_runs_are_recorded_left_out_and_retried_on_request(tiny, tmp_path
     assert sorted(first.failed) == sorted(keys)
     assert all("not finite in epoch" in reason for reason in store.failures().values())
     diary = Diary()
-    second = run(campaign, store, workers=0, listener=diary)
+    second = run(campaign, store, workers=0, callback=diary)
     assert sorted(second.failed) == sorted(keys)
     assert diary.begins == []  # left out
     assert "networks" not in diary.amounts
-    third = run(campaign, store, workers=0, retry=True, listener=diary)
+    third = run(campaign, store, workers=0, retry=True, callback=diary)
     assert diary.broken == ["T-01", "T-02"]
     assert third.failed == keys
 
@@ -205,8 +205,8 @@ def test_hours_read_well():
 def test_progress_on_a_terminal(tiny, tmp_path, watch):
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=140, height=40)
-    with ProgressListener(console, watch) as shown:
-        run(load_campaign(tiny), Store(tmp_path / "store"), workers=0, listener=shown)
+    with ProgressCallback(console, watch) as shown:
+        run(load_campaign(tiny), Store(tmp_path / "store"), workers=0, callback=shown)
     text = out.getvalue()
     assert "T-02" in text
     assert "AUC" in text

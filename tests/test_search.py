@@ -403,6 +403,7 @@ def test_a_killed_search_goes_on_and_every_trial_is_a_stored_run(folder, tmp_pat
     assert len(store.campaigns()["small"]) >= 15
 
 
+@pytest.mark.long
 def test_our_studies_are_analysed_like_published_ones(searched, capsys):
     folder, _, _ = searched
     actual = find_study(open_storage(f"sqlite:///{folder / 'store' / 'search.sqlite3'}"), "small")
@@ -435,6 +436,7 @@ def test_ctrl_c_ends_a_search_with_status_130_and_keeps_what_is_done(folder, tmp
     assert 3 <= len(actual.completed) < 12
 
 
+@pytest.mark.long
 def test_a_search_of_runs_that_are_there_trains_nothing(searched, capsys, tmp_path):
     folder, _, _ = searched
     status, out, _ = call(
@@ -445,6 +447,7 @@ def test_a_search_of_runs_that_are_there_trains_nothing(searched, capsys, tmp_pa
     assert (status, report["done"], report["reused"]) == (0, 4, 4)
 
 
+@pytest.mark.long
 def test_what_a_search_came_to_is_a_document(searched, capsys, tmp_path):
     folder, _, _ = searched
     report = tmp_path / "s.html"
@@ -604,6 +607,7 @@ def test_a_study_made_with_another_space_is_refused(folder, study, tmp_path):
 # ---------------------------------------------------------------------------------- what comes next
 
 
+@pytest.mark.long
 def test_proposals_are_a_campaign_of_new_runs(searched, capsys, tmp_path):
     folder, _, _ = searched
     path = tmp_path / "more.yaml"
@@ -623,6 +627,7 @@ def test_proposals_are_a_campaign_of_new_runs(searched, capsys, tmp_path):
     assert call(capsys, *command, "--tier", "a50")[0] == 2  # no study of that tier
 
 
+@pytest.mark.long
 def test_promotion_takes_the_best_lower_bounds_with_new_seeds(searched, capsys, tmp_path):
     folder, _, _ = searched
     path = tmp_path / "best.yaml"
@@ -642,6 +647,7 @@ def test_promotion_takes_the_best_lower_bounds_with_new_seeds(searched, capsys, 
     assert (status, "no study of tier 'a100'" in err) == (2, True)
 
 
+@pytest.mark.long
 def test_ties_go_by_recall(searched):
     folder, _, _ = searched
     actual = find_study(open_storage(f"sqlite:///{folder / 'store' / 'search.sqlite3'}"), "small")
@@ -651,6 +657,7 @@ def test_ties_go_by_recall(searched):
     assert order == sorted(order, reverse=True)
 
 
+@pytest.mark.long
 def test_a_transfer_is_trained_and_becomes_a_matrix(folder, tmp_path, capsys):
     store = ("--store", tmp_path / "store")
     for budget in ("6k", "12k"):
@@ -683,6 +690,7 @@ def test_a_transfer_is_trained_and_becomes_a_matrix(folder, tmp_path, capsys):
     assert (status, "at least two studies" in err) == (2, True)
 
 
+@pytest.mark.long
 def test_a_sequel_on_other_data_is_refused(searched, tmp_path, capsys):
     folder, _, _ = searched
     (tmp_path / "bars.csv").write_bytes((folder / "bars.csv").read_bytes())

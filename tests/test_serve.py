@@ -419,7 +419,7 @@ def test_every_page_of_a_large_store_comes_from_another_process(served, monkeypa
     from trueness.serve import answers
 
     bench, client = served
-    keys = sorted(bench.shelf.look().runs)[:3]
+    keys = sorted(bench.shelf.current_view().runs)[:3]
     places = [f"/run/{keys[0]}", f"/run/{keys[0]}/thresholds?at=3",
               f"/compare?run={keys[0]}&run={keys[1]}",
               "/compare?" + "&".join(f"run={key}" for key in keys)]  # fmt: skip

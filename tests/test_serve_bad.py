@@ -39,7 +39,7 @@ def test_every_page_of_an_empty_store_says_so(tmp_path, prepare):
 def test_what_is_among_runs_and_is_none_is_told(served):  # noqa: F811
     bench, client = served
     key = next(iter(named(Store(bench.root))))
-    before = len(bench.shelf.look().runs)
+    before = len(bench.shelf.current_view().runs)
     (bench.root / "runs" / "unfinished").mkdir()
     (bench.root / "runs" / "a-file").write_text("x")
     (bench.root / "runs" / key / "record.json").write_text('{"')
@@ -47,7 +47,7 @@ def test_what_is_among_runs_and_is_none_is_told(served):  # noqa: F811
     page = client.get("/").text
     for name in ("unfinished", "a-file", key):
         assert f">{name}<" in page
-    assert len(bench.shelf.look().runs) == before - 1
+    assert len(bench.shelf.current_view().runs) == before - 1
     answer = client.get(f"/run/{key}")
     assert answer.status_code == 500
     assert "unreadable record" in answer.text

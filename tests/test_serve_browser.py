@@ -190,8 +190,8 @@ def test_pages_fit_every_width_and_light(store, address, chromium, place, width,
     _open(page, f"{address}{place.replace('T', _key(store, 'T-01'), 1)}")
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(wide) == 0
-    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (ground == "rgb(21, 24, 29)") == (scheme == "dark")
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(21, 24, 29)") == (scheme == "dark")
     page.close()
 
 

@@ -86,9 +86,9 @@ def test_columns_of_a_table_are_audited_and_their_names_are_no_markup(tmp_path):
 def _examples(x, y, **more):
     n = len(x)
     parts = np.full((1, n), PARTS.index("train"), np.int8)
-    given = {"when": np.datetime64("2020-01-01") + np.arange(n), "group": None} | more
+    values = {"when": np.datetime64("2020-01-01") + np.arange(n), "group": None} | more
     return Examples(x.astype(np.float32)[:, None], np.arange(n), 1, y.astype(np.uint8),
-                    parts=parts, features=("x",), **given)  # fmt: skip
+                    parts=parts, features=("x",), **values)  # fmt: skip
 
 
 def test_a_feature_that_tells_the_label_stands_out_of_its_null():
@@ -96,8 +96,8 @@ def test_a_feature_that_tells_the_label_stands_out_of_its_null():
     y = (rng.random(2000) < 0.3).astype(int)
     record = {}
     for name, x in (("label", y + rng.normal(size=2000)), ("noise", rng.normal(size=2000))):
-        _, beside, line = feature_parts(_examples(x, y), "x")
-        null, mark = beside.parts[1].data
+        _, concat, line = feature_parts(_examples(x, y), "x")
+        null, mark = concat.parts[1].data
         record[name] = mark["x"][0], max(null["x"][i] for i, n in enumerate(null["y"]) if n)
         assert sum(null["y"]) == 500
         assert len(line.data[0]["x"]) == 1500

@@ -16,11 +16,11 @@ from tests.golden import named
 from tests.test_cli import call
 from tests.test_serve import HOSTILE, ORIGIN, _client, _whole, served  # noqa: F401 - a fixture
 from trueness import recorder
+from trueness.callback import Callback
 from trueness.campaign import load_campaign
 from trueness.document.numbers import decimal, share
 from trueness.evaluation import Estimate
 from trueness.market import synthetic_bars
-from trueness.recorder import Listener
 from trueness.runner import run
 from trueness.serve.workbench import Workbench
 from trueness.store import Store
@@ -272,19 +272,19 @@ def test_a_run_that_trains_shows_its_curves(tmp_path, trained):
     campaign = load_campaign(trained.parent / "tiny.yaml")
     bench, seen = Workbench.of(root), []
 
-    class Watching(Listener):
-        def advance(self, amount, text=""):
+    class Watching(Callback):
+        def on_progress(self, amount, text=""):
             del amount, text
             for key in {entry.spec.key for entry in campaign.experiments}:
                 if Leases(Store(root)).epochs(key):
                     seen.append((key, running_places(bench, key)))
 
-    note = recorder.TOLD_EVERY_S
-    recorder.TOLD_EVERY_S = 0.0
+    note = recorder.REPORT_EVERY_S
+    recorder.REPORT_EVERY_S = 0.0
     try:
-        run(campaign, Store(root), device="cpu", workers=0, listener=Watching())
+        run(campaign, Store(root), device="cpu", workers=0, callback=Watching())
     finally:
-        recorder.TOLD_EVERY_S = note
+        recorder.REPORT_EVERY_S = note
     key, places = seen[0]
     assert "Loss per epoch so far" in places["training"]
     assert not list((root / "status").rglob("*.epochs")), "nothing stays behind"

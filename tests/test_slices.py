@@ -21,7 +21,7 @@ from sklearn.metrics import (
 from tests.evaluation.cases import compare_many, compare_slices
 from trueness.errors import TruenessError
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.by_group import group_units, judged_groups
+from trueness.evaluation.by_group import checked_groups, group_units
 from trueness.evaluation.calibration import expected_calibration_error
 from trueness.evaluation.class_draws import atom_of, atom_weights, independent
 from trueness.evaluation.clusters import basic_interval, cluster_weights, clustered_shares
@@ -385,9 +385,9 @@ def test_only_small_languages_have_no_summaries_over_languages():
         selection_scores(data[0], data[0], data[2], K, 100)
     assert caught.value.code == "small_groups"
     with pytest.raises(TruenessError, match=r"no language has 100 texts"):
-        judged_groups(data[2], 100, ("text", "language"))
+        checked_groups(data[2], 100, ("text", "language"))
     with pytest.raises(TruenessError) as caught:
-        judged_groups(["und"] * 50, 10)
+        checked_groups(["und"] * 50, 10)
     assert caught.value.code == "no_groups"
 
 
@@ -534,9 +534,9 @@ def test_cuts_take_what_keeps_the_promise():
 def test_a_precision_out_of_reach_takes_nothing():
     y, logits, language, cluster = _corpus(400)
     p = softmax(0 * logits, axis=1)
-    cuts = abstention_thresholds(y, p, language, _clusters(cluster), precision=0.99)
-    assert all(one.threshold is None and one.precision.value is None for one in cuts.values())
-    assert not accepted(p, language, cuts).any()
+    thresholds = abstention_thresholds(y, p, language, _clusters(cluster), precision=0.99)
+    assert all(one.threshold is None and one.precision.value is None for one in thresholds.values())
+    assert not accepted(p, language, thresholds).any()
 
 
 def test_thresholds_are_tried_in_an_order_that_no_label_enters():
@@ -555,10 +555,10 @@ def test_own_und_and_pooled_thresholds_are_guaranteed_and_unseen_groups_are_not(
     y, logits, language, cluster = _corpus(4000)
     p, blocks = softmax(logits, axis=1), _clusters(cluster)
 
-    def found(**more):
+    def thresholds(**more):
         return abstention_thresholds(y, p, language, blocks, precision=0.7, **more)
 
-    apart, pooled, few = found(), found(min_rows=100), found(min_rows=300)
+    apart, pooled, few = thresholds(), thresholds(min_rows=100), thresholds(min_rows=300)
     assert list(apart) == ["en", "de", "fr", "und", "other"]
     assert apart["other"].pooled == ("fi",)
     assert not apart["other"].guaranteed  # 79 texts
@@ -567,13 +567,13 @@ def test_own_und_and_pooled_thresholds_are_guaranteed_and_unseen_groups_are_not(
     assert pooled.keys() == apart.keys()
     assert few["other"].pooled == ("und", "fi")
     assert not few["other"].guaranteed
-    together = found(min_rows=150)
+    together = thresholds(min_rows=150)
     assert together["other"].pooled == ("und", "fi")
     assert together["other"].guaranteed
     asked = ["en", "fi", "und", "other", "xx"]
     assert guaranteed(asked, together).tolist() == [True, True, True, False, False]
     assert guaranteed(asked, apart).tolist() == [True, False, True, False, False]
-    assert not guaranteed(asked, found(confidence=None)).any()
+    assert not guaranteed(asked, thresholds(confidence=None)).any()
 
 
 SHARES = {"fi": 0.2, "da": 0.2, "sv": 0.2, "und": 0.4}

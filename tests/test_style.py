@@ -2,6 +2,7 @@
 
 import ast
 import statistics
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,12 @@ from trueness.spec.shape import Shape
 PACKAGE = Path(trueness.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_FUNCTION, LONGEST_FILE, MEDIAN_FUNCTION = 60, 400, 10
+
+
+@cache
+def _tree(file):
+    """A file is parsed once for all rules."""
+    return ast.parse(file.read_text())
 
 
 def _bodies(tree):
@@ -31,12 +38,12 @@ def test_rooms_stay_small(file):
     ]
     if "indicators" not in file.parts:
         assert len(lines) <= LONGEST_FILE
-    for node, length in _bodies(ast.parse(text)):
+    for node, length in _bodies(_tree(file)):
         assert length <= LONGEST_FUNCTION, node.name
 
 
 def test_functions_are_short_at_the_median():
-    lengths = [n for file in FILES for _, n in _bodies(ast.parse(file.read_text()))]
+    lengths = [n for file in FILES for _, n in _bodies(_tree(file))]
     assert statistics.median(lengths) <= MEDIAN_FUNCTION
 
 
@@ -48,7 +55,7 @@ def _shapes(of):
 
 def test_no_class_inherits_from_ours_but_shapes_and_errors():
     ours, allowed = set(), {"Shape", "TruenessError", "Calibrator", "Run", *_shapes(Shape)}
-    trees = [ast.parse(file.read_text()) for file in FILES]
+    trees = [_tree(file) for file in FILES]
     for tree in trees:
         ours |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     for tree in trees:
@@ -70,7 +77,7 @@ def test_errors_are_caught_broadly_in_two_places_only():
     places = [
         file.name
         for file in FILES
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(_tree(file))
         if isinstance(node, ast.ExceptHandler) and _caught(node) & {"Exception", "BaseException"}
     ]
     assert sorted(places) == ["contract.py", "own.py"]

@@ -20,10 +20,10 @@ from trueness.cli.suggestions import (
     completed_document,
 )
 from trueness.document import (
-    Beside,
     Column,
     Document,
     Figure,
+    HConcat,
     Items,
     Later,
     Section,
@@ -124,12 +124,12 @@ def test_every_text_of_a_document_is_completed():
     folded = Section("x", Later(lambda: [Sentence(text)]), folded=True)
     parts = [
         Sentence(text), Items([text]), Table([Column("a")], [["`x`"]], note=text),
-        Beside([Figure([], caption=text)]), folded,
+        HConcat([Figure([], caption=text)]), folded,
     ]  # fmt: skip
     parse("leaderboard", "--store", "s")
     shown = completed_document(Document("title", parts))
-    sentence, items, table, beside, section = shown.parts
-    assert [sentence.text, *items.lines, table.note, beside.parts[0].caption] == [full] * 4
+    sentence, items, table, concat, section = shown.parts
+    assert [sentence.text, *items.lines, table.note, concat.parts[0].caption] == [full] * 4
     assert section.parts[0].text == full
     assert (section.folded, table.rows, shown.title) == (True, [["`x`"]], "title")
 

@@ -50,8 +50,8 @@ def frame(n=160, seed=0):
 
 
 def task(table=None, **fields):
-    given = {"label": "is_fraud", "drop": ["part"], "categories": ["code"], **fields}
-    return TableTask(kind="table", rows="0", **given)
+    values = {"label": "is_fraud", "drop": ["part"], "categories": ["code"], **fields}
+    return TableTask(kind="table", rows="0", **values)
 
 
 TIMED = {"time": "booked", "group": "shop", "cluster": "customer"}
@@ -581,7 +581,7 @@ def test_revin_of_one_row_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("rule", "part", "judged", "sealed"),
+    ("rule", "part", "evaluated_on", "sealed"),
     [
         (KFOLD, "oof", ("oof",), ()),
         (RowsHoldout(protocol="holdout"), "validation", ("validation", "test"), ("test",)),
@@ -589,10 +589,10 @@ def test_revin_of_one_row_is_refused():
         (Given(protocol="given", split="s"), "validation", ("validation", "test"), ("test",)),
     ],
 )
-def test_estimands_of_a_table(rule, part, judged, sealed):
+def test_estimands_of_a_table(rule, part, evaluated_on, sealed):
     spec = Spec.model_validate({**SPEC, "evaluation": rule})
     made = spec.estimands
-    assert (made.measured_on, made.judged_on, made.sealed) == (part, judged, sealed)
+    assert (made.measured_on, made.judged_on, made.sealed) == (part, evaluated_on, sealed)
     assert (made.horizon, made.block, made.nouns) == (0, 20, ("row", "group"))
     assert spec.label() == "logistic regression"
 

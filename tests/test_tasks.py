@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 import trueness.tasks
 from trueness.campaign import load_campaign
-from trueness.campaign.ground import SOURCES
+from trueness.campaign.context import SOURCES
 from trueness.errors import SpecError
 from trueness.spec import Spec
 from trueness.spec.kinds import KINDS, imported, spec_class

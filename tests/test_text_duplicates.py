@@ -37,7 +37,7 @@ def components(n, edges):
     return [number.setdefault(one, len(number)) for one in label]
 
 
-def found(folder, texts, portion=7, **options):
+def deduplicated(folder, texts, portion=7, **options):
     finder = DuplicateFinder(folder, **options)
     for begin in range(0, len(texts), portion):
         finder.add(texts[begin : begin + portion])
@@ -69,7 +69,7 @@ def test_clusters_are_those_of_all_pairs(tmp_path, seed, threshold):
     plain = normalised(texts).to_list()
     pairs = [(i, j) for i in range(200) for j in range(i)]
     alike = [(i, j) for i, j in pairs if similarity(plain[i], plain[j]) >= threshold - 1e-12]
-    _, clusters = found(tmp_path, texts, threshold=threshold)
+    _, clusters = deduplicated(tmp_path, texts, threshold=threshold)
     together = sum(clusters[i] == clusters[j] for i, j in alike)
     assert together >= 0.99 * len(alike) > 10  # 0.995 right at the threshold, more above it
     reachable = components(200, alike)  # and nothing is joined that no chain of pairs joins
@@ -84,12 +84,12 @@ def test_promised_share_of_pairs_at_the_threshold_is_found(tmp_path):
         texts += [shared + chr(rng.randrange(0x4E00, 0x9000)) * 2 for _ in range(2)]
     plain = normalised(texts).to_list()
     assert similarity(plain[0], plain[1]) == 0.8
-    _, clusters = found(tmp_path, texts, portion=1000)
+    _, clusters = deduplicated(tmp_path, texts, portion=1000)
     share = (clusters[::2] == clusters[1::2]).mean()
     assert 0.993 < share <= 1  # 0.9983 by the formula; 3000 pairs
 
     (tmp_path / "higher").mkdir()
-    _, apart = found(tmp_path / "higher", texts, portion=1000, threshold=0.81)
+    _, apart = deduplicated(tmp_path / "higher", texts, portion=1000, threshold=0.81)
     assert (apart[::2] != apart[1::2]).all()
 
 
@@ -121,7 +121,7 @@ def test_texts_under_one_key_are_all_compared(seed):
 def test_portions_and_repetition_change_nothing(tmp_path):
     texts = catalogue(3, 200)
     results = [
-        found(tmp_path / str(i), texts, portion=portion)[1]
+        deduplicated(tmp_path / str(i), texts, portion=portion)[1]
         for i, portion in enumerate((1, 13, 200, 200))
     ]
     for other in results[1:]:
@@ -135,8 +135,8 @@ def test_copies_that_differ_in_spelling_only_are_one_cluster(tmp_path):
         "ＳＣＨＵＨ  Strasse\n38",
         "Schuh Straße 39",
     ]
-    assert found(tmp_path, texts)[1].tolist()[:3] == [0, 0, 0]
-    assert found(tmp_path / "1", ["a 38", "a 39", "", " ", "!!", "??"])[1].tolist() == [
+    assert deduplicated(tmp_path, texts)[1].tolist()[:3] == [0, 0, 0]
+    assert deduplicated(tmp_path / "1", ["a 38", "a 39", "", " ", "!!", "??"])[1].tolist() == [
         0,
         1,
         2,
@@ -148,7 +148,7 @@ def test_copies_that_differ_in_spelling_only_are_one_cluster(tmp_path):
 
 def test_many_copies_cost_no_comparisons(tmp_path):
     texts = ["The very same title of a product"] * 5000 + ["Something else entirely, blue"]
-    finder, clusters = found(tmp_path, texts, portion=5001)
+    finder, clusters = deduplicated(tmp_path, texts, portion=5001)
     assert clusters.tolist() == [0] * 5000 + [1]
     assert finder.pairs_checked == 4999
 
@@ -159,9 +159,9 @@ def test_a_large_group_without_likeness_is_bounded_and_says_so(tmp_path, monkeyp
     start = "This package contains the documentation and headers of the library called "
     rng = random.Random(2)
     texts = [start + "".join(rng.choices("qwrtzpsdfghjkl", k=40)) for _ in range(400)]
-    finder, _ = found(tmp_path, texts, portion=400)
+    finder, _ = deduplicated(tmp_path, texts, portion=400)
     assert finder.pairs_checked <= (finder.n_bands + 1) * 400 * minhash.LOOK_BACK
-    few, _ = found(tmp_path / "few", texts[:100], portion=400)
+    few, _ = deduplicated(tmp_path / "few", texts[:100], portion=400)
     assert few.pairs_left_out == 0
 
 
@@ -195,8 +195,8 @@ def test_bad_input_is_refused(tmp_path):
 
 
 def test_nothing_has_no_clusters(tmp_path):
-    assert found(tmp_path / "a", [])[1].tolist() == []
-    assert found(tmp_path / "b", ["", ""])[1].tolist() == [0, 0]
+    assert deduplicated(tmp_path / "a", [])[1].tolist() == []
+    assert deduplicated(tmp_path / "b", ["", ""])[1].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0])

@@ -14,7 +14,7 @@ from trueness.text.corpus import load_corpus
 from trueness.text.language_model import LanguageModel, language_model_of
 from trueness.text.languages import (
     detect,
-    detect_among,
+    detect_with_prior,
     known_languages,
     purity,
 )
@@ -166,7 +166,7 @@ def test_what_is_plain_keeps_its_language_whatever_is_common():
     plain = detect(texts)[0]
     for counts in ({"en": 1000}, {"fr": 1, "en": 1}, {}):
         sure = plain != "und"
-        assert detect_among(texts, counts)[sure].tolist() == plain[sure].tolist()
+        assert detect_with_prior(texts, counts)[sure].tolist() == plain[sure].tolist()
 
 
 def _raw(text):
@@ -177,7 +177,9 @@ def test_unsure_texts_go_to_the_language_that_bayes_rule_says():
     """Beside a plain loop over the probabilities of the detector."""
     counts = {"en": 80, "de": 15, "fr": 5, "und": 40, "zz": 9}
     changed, nothing = 0, _raw("")
-    for text, code, one in zip(SHORT, detect(SHORT)[0], detect_among(SHORT, counts), strict=True):
+    for text, code, one in zip(
+        SHORT, detect(SHORT)[0], detect_with_prior(SHORT, counts), strict=True
+    ):
         if code != "und":
             assert one == code
             continue
@@ -191,8 +193,10 @@ def test_unsure_texts_go_to_the_language_that_bayes_rule_says():
 
 
 def test_a_text_without_a_piece_stays_undetermined():
-    assert detect_among(["!?", "", "🙂"], {"en": 9}).tolist() == ["und"] * 3
-    assert detect_among(["Slim fit cotton shirt, navy"], {"und": 9, "xx": 4}).tolist() == ["und"]
+    assert detect_with_prior(["!?", "", "🙂"], {"en": 9}).tolist() == ["und"] * 3
+    assert detect_with_prior(["Slim fit cotton shirt, navy"], {"und": 9, "xx": 4}).tolist() == [
+        "und"
+    ]
 
 
 # --------------------------------------------------------------------------- the corpus's own n-grams
@@ -220,20 +224,20 @@ def test_n_grams_tell_unsure_titles_better_than_their_frequencies_do(catalogue, 
     sure = detect(texts)[0]
     unsure = sure == "und"
     assert unsure.sum() > 150
-    weighed, note = detect_among(texts, counts), detect_among(texts, counts, model)
+    weighed, note = detect_with_prior(texts, counts), detect_with_prior(texts, counts, model)
     np.testing.assert_array_equal(note[~unsure], sure[~unsure])
     rights = [(codes == true)[unsure].mean() for codes in (weighed, note)]
     assert rights[0] < 0.8
     assert rights[1] > 0.9
-    assert detect_among(["!?", "", "🙂"], counts, model).tolist() == ["und"] * 3
+    assert detect_with_prior(["!?", "", "🙂"], counts, model).tolist() == ["und"] * 3
 
 
 def test_a_language_model_is_kept_and_read(model):
     again = LanguageModel.from_bytes(model.to_bytes())
     texts = list(SENTENCES.values())
     assert again.languages == model.languages
-    assert again.told(texts)[0].tolist() == model.told(texts)[0].tolist()
-    np.testing.assert_allclose(again.told(texts)[1], model.told(texts)[1], atol=1e-2)
+    assert again.predict(texts)[0].tolist() == model.predict(texts)[0].tolist()
+    np.testing.assert_allclose(again.predict(texts)[1], model.predict(texts)[1], atol=1e-2)
     for content in (b"", b"PK", model.to_bytes()[:-300]):
         with pytest.raises(Exception):  # noqa: B017 - whoever reads it says "damaged"
             LanguageModel.from_bytes(content)

@@ -21,7 +21,7 @@ from trueness.cli import main
 from trueness.engines import EncoderOptions
 from trueness.engines.encoder import check_source_run
 from trueness.errors import DataError, SpecError, StoreError, TruenessError
-from trueness.evaluation.by_group import judged_groups
+from trueness.evaluation.by_group import checked_groups
 from trueness.files import read_json, sha256_of, write_json
 from trueness.fit.titles.checkpoint import load_checkpoint
 from trueness.losses.contrastive import CrossBatchMemory, supcon
@@ -166,7 +166,7 @@ def _at(column, value):
 
 
 @pytest.mark.parametrize(
-    ("part", "change", "told"),
+    ("part", "change", "message"),
     [
         ("test", lambda t: t.with_columns(_at("label", "Alien")), "digest"),
         ("test", lambda t: t.with_columns(_at("text", "another")), "digest"),
@@ -178,9 +178,9 @@ def _at(column, value):
     ],
     ids=["label", "text", "no text", "no language", "no label", "no cluster", "empty"],
 )
-def test_an_edited_corpus_trains_nothing(corpus, tmp_path, part, change, told):
+def test_an_edited_corpus_trains_nothing(corpus, tmp_path, part, change, message):
     edited = _changed(corpus, tmp_path / "edited", part, change)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         run(
             campaign_of(_spec(edited), TitlesData(edited, "edited"), "train", "x"),
             Store(tmp_path / "s"),
@@ -224,7 +224,7 @@ def test_languages_that_are_all_too_small_are_refused_before_the_baselines(corpu
 
 def test_texts_without_any_language_cannot_be_judged_by_language():
     with pytest.raises(TruenessError, match="no text has a known language") as caught:
-        judged_groups(["und"] * 50, 10, ("text", "language"))
+        checked_groups(["und"] * 50, 10, ("text", "language"))
     assert caught.value.code == "no_groups"
 
 

@@ -30,7 +30,7 @@ from trueness.runner import run
 from trueness.store import Store
 from trueness.text.building import Plan, build
 from trueness.text.corpus import load_corpus
-from trueness.text.given import given_texts
+from trueness.text.inputs import input_texts
 from trueness.text.synthetic import Catalogue
 from trueness.text.tables import Columns, Table
 
@@ -88,6 +88,7 @@ def bundles(folder):
 # ------------------------------------------------------------------------------------------ finalize
 
 
+@pytest.mark.long
 def test_weights_that_were_judged_give_the_stored_scores(folder, bundles):
     part = find_run(Store(folder / "store"), "A")[0].predictions().part("validation")
     titles = load_corpus(folder / "corpus").part("validation")
@@ -97,6 +98,7 @@ def test_weights_that_were_judged_give_the_stored_scores(folder, bundles):
     np.testing.assert_allclose(logits[rows], part.scores, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_refit_is_trained_on_all_but_the_part_that_stops_it(folder, bundles, kind):
     corpus, bundle = load_corpus(folder / "corpus"), open_bundle(bundles[kind])
@@ -109,6 +111,7 @@ def test_a_refit_is_trained_on_all_but_the_part_that_stops_it(folder, bundles, k
     ]
 
 
+@pytest.mark.long
 def test_more_texts_change_the_model_and_the_test_texts_are_known_to_it(folder, bundles):
     """The run never saw the test texts, its refit did."""
     test = load_corpus(folder / "corpus").part("test")
@@ -119,6 +122,7 @@ def test_more_texts_change_the_model_and_the_test_texts_are_known_to_it(folder, 
     assert right[1] > right[0] + 0.05
 
 
+@pytest.mark.long
 def test_an_encoder_that_began_with_another_run_is_refitted_from_it(folder, tmp_path):
     made = _finalized(folder, "B", tmp_path / "b", seeds=2)
     assert len(made.bundle.members) == 2
@@ -128,6 +132,7 @@ def test_an_encoder_that_began_with_another_run_is_refitted_from_it(folder, tmp_
     np.testing.assert_allclose(load(tmp_path / "b", device="cpu").logits(texts), (one + two) / 2)
 
 
+@pytest.mark.long
 def test_thresholds_are_those_that_the_validation_part_certifies(folder, bundles):
     promise = load(bundles["tfidf_logit"]).promise
     expected = class_promise_of(find_run(Store(folder / "store"), "tfidf_logit")[0], CERTIFIED)
@@ -138,6 +143,7 @@ def test_thresholds_are_those_that_the_validation_part_certifies(folder, bundles
     assert whole.promised == whole.base_rate.low < whole.base_rate.value
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "how", "code"),
     [
@@ -153,6 +159,7 @@ def test_what_cannot_be_finalized_is_refused(folder, tmp_path, kind, how, code):
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.long
 def test_another_corpus_is_refused(folder, tmp_path):
     build(Catalogue(rows=700, seed=9), tmp_path / "other", Plan(validation=0.2, test=0.2))
     with pytest.raises(TruenessError) as caught:
@@ -163,13 +170,14 @@ def test_another_corpus_is_refused(folder, tmp_path):
 # ------------------------------------------------------------------------------------------- predict
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [*KINDS, "kept"])
 def test_answers_follow_from_probability_language_and_threshold(folder, bundles, kind):
     titles = load_corpus(folder / "corpus").part("validation")
     predictor = load(bundles[kind], device="cpu")
     promise = predictor.promise
     table = pl.DataFrame({"text": titles.texts, "language": titles.language})
-    actual = predictor.predict(given_texts(table, language_column="language")).frame
+    actual = predictor.predict(input_texts(table, language_column="language")).frame
     logits = predictor.logits(titles.texts)
     probabilities = promise.temperatures.probabilities(logits, titles.language)
     assert actual["label"].to_list() == [promise.classes[i] for i in logits.argmax(axis=1)]
@@ -185,25 +193,27 @@ def test_answers_follow_from_probability_language_and_threshold(folder, bundles,
             assert row["answer"] == (ANSWERED if sure else UNCERTIFIED)
 
 
+@pytest.mark.long
 def test_further_classes_have_calibrated_probabilities(bundles):
     predictor = load(bundles["tfidf_logit"])
-    given = given_texts(["red shoe", "Kochbuch", "gold ring", ""])
-    first, every = predictor.predict(given).frame, predictor.predict(given, top=8).frame
+    inputs = input_texts(["red shoe", "Kochbuch", "gold ring", ""])
+    first, every = predictor.predict(inputs).frame, predictor.predict(inputs, top=8).frame
     assert every.select(first.columns).equals(first)
     columns = ["label", *(f"label_{i}" for i in range(2, 9))]
     p = every.select("calibrated", *(f"calibrated_{i}" for i in range(2, 9))).to_numpy()
     assert (np.diff(p, axis=1) <= 0).all()
     np.testing.assert_allclose(p.sum(axis=1), 1)
-    for row, shares in zip(predictor.probabilities(given), p, strict=True):
+    for row, shares in zip(predictor.probabilities(inputs), p, strict=True):
         np.testing.assert_allclose(np.sort(row)[::-1], shares)
     assert all(sorted(row) == list(predictor.promise.classes)
                for row in every.select(columns).iter_rows())  # fmt: skip
     for top in (0, 9, 2.5):
         with pytest.raises(TruenessError) as caught:
-            predictor.predict(given, top=top)
+            predictor.predict(inputs, top=top)
         assert caught.value.code == "number"
 
 
+@pytest.mark.long
 def test_further_classes_are_printed_and_written(bundles, tmp_path, capsys, monkeypatch):
     (tmp_path / "texts.txt").write_text("red shoe\ngold ring\n")
     files = [str(tmp_path / name) for name in ("a.csv", "a.parquet")]
@@ -219,34 +229,37 @@ def test_further_classes_are_printed_and_written(bundles, tmp_path, capsys, monk
     assert rows[0]["label_3"] == written["label_3"][0]
 
 
+@pytest.mark.long
 def test_languages_are_told_in_use_as_they_were_in_the_corpus(bundles, tmp_path):
     """By the n-grams of the corpus where they were given, by the detector alone where not."""
-    predictor, given = load(bundles["tfidf_logit"]), given_texts(["Slim fit cotton shirt, navy"])
+    predictor, inputs = load(bundles["tfidf_logit"]), input_texts(["Slim fit cotton shirt, navy"])
     assert predictor.language_model is not None
-    assert predictor.predict(given).frame["language"].to_list() == ["en"]
+    assert predictor.predict(inputs).frame["language"].to_list() == ["en"]
     copy = tmp_path / "detected"
     shutil.copytree(bundles["tfidf_logit"], copy)
     content = read_json(copy / DESCRIPTION)
     content["data"]["gate"] = 0.5
     write_json(copy / DESCRIPTION, content)
-    assert load(copy).predict(given).frame["language"].to_list() == ["und"]
+    assert load(copy).predict(inputs).frame["language"].to_list() == ["und"]
     model = bundles["tfidf_logit"] / "languages" / "model.npz"
     other = tmp_path / "damaged"
     shutil.copytree(bundles["tfidf_logit"], other)
     (other / "languages" / "model.npz").write_bytes(model.read_bytes()[:-9])
     with pytest.raises(TruenessError) as caught:
-        load(other).predict(given)
+        load(other).predict(inputs)
     assert caught.value.code == "damaged"
 
 
+@pytest.mark.long
 def test_texts_are_answered_in_portions_as_all_at_once(bundles, monkeypatch):
     predictor = load(bundles["tfidf_logit"])
-    given = given_texts([f"red shoe {i}" for i in range(30)])
-    whole = predictor.predict(given).frame
+    inputs = input_texts([f"red shoe {i}" for i in range(30)])
+    whole = predictor.predict(inputs).frame
     monkeypatch.setattr("trueness.bundle.classifying.PORTION", 7)
-    assert predictor.predict(given).frame.equals(whole)
+    assert predictor.predict(inputs).frame.equals(whole)
 
 
+@pytest.mark.long
 def test_rows_without_a_text_abstain_and_unseen_languages_are_told(bundles):
     table = pl.DataFrame(
         {"text": ["red shoe", None, " \t", "Qapla"], "lang": ["en", "en", "de", "fi"]}
@@ -261,10 +274,10 @@ def test_rows_without_a_text_abstain_and_unseen_languages_are_told(bundles):
 
 @pytest.fixture
 def stdin(monkeypatch):
-    def given(content):
+    def piped(content):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
 
-    return given
+    return piped
 
 
 def _predicted(capsys, bundle, *words):
@@ -273,12 +286,14 @@ def _predicted(capsys, bundle, *words):
     return json.loads(out)
 
 
+@pytest.mark.long
 def test_a_line_of_stdin_is_one_text_whatever_it_holds(bundles, stdin, capsys):
     stdin("\ufeffred\x0bshoe\r\nblue\u2028car\nlast\x85one".encode())
     rows = _predicted(capsys, bundles["tfidf_svm"], "--data", "-")["rows"]
     assert [row["text"] for row in rows] == ["red\x0bshoe", "blue\u2028car", "last\x85one"]
 
 
+@pytest.mark.long
 def test_white_space_does_not_change_a_prediction(bundles, stdin, capsys):
     stdin(b"red running shoe\n  red\t running\x01shoe \n")
     one, two = _predicted(capsys, bundles["kept"], "--data", "-")["rows"]
@@ -287,6 +302,7 @@ def test_white_space_does_not_change_a_prediction(bundles, stdin, capsys):
     ]
 
 
+@pytest.mark.long
 def test_columns_of_a_table_are_kept_as_they_are(bundles, tmp_path, capsys):
     file, out = tmp_path / "a.CSV", tmp_path / "b.parquet"
     file.write_text("text,label,language,code\n007,mine,pt_BR,0012\nred shoe,his,,1e3\n")
@@ -300,6 +316,7 @@ def test_columns_of_a_table_are_kept_as_they_are(bundles, tmp_path, capsys):
     assert answer["language"].to_list() == ["pt", "und"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "content", "words", "code"),
     [
@@ -334,6 +351,7 @@ def test_texts_that_cannot_be_used_are_refused(
     assert code is None or caught.value.code == code
 
 
+@pytest.mark.long
 def test_a_classifier_of_scikit_learn_gives_calibrated_probabilities(folder, bundles):
     titles = load_corpus(folder / "corpus").part("validation")
     classifier = trueness.load(bundles["tfidf_logit"]).as_estimator()
@@ -350,6 +368,7 @@ def test_a_classifier_of_scikit_learn_gives_calibrated_probabilities(folder, bun
     assert caught.value.code == "fitted"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["tfidf_logit", "N"])
 def test_torch_is_not_loaded_for_n_grams_and_vectors(bundles, tmp_path, kind):
     import subprocess
@@ -366,6 +385,7 @@ def test_torch_is_not_loaded_for_n_grams_and_vectors(bundles, tmp_path, kind):
 # ------------------------------------------------------------------------------- what is given how
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "content", "code"),
     [
@@ -387,36 +407,37 @@ def test_what_is_no_text_a_line_is_refused(bundles, stdin, tmp_path, capsys, nam
     assert "codec" not in err
     stdin(content)
     with pytest.raises(TruenessError) as caught:
-        given_texts(data)
+        input_texts(data)
     assert caught.value.code == code
 
 
 @pytest.mark.parametrize(
-    ("content", "texts", "told"),
+    ("content", "texts", "n_notes"),
     [
         (b"Jeans, blue, 32\n", ["Jeans, blue, 32"], 0), (b"title\nred shoe\n", ["title", "red shoe"], 1),
         (b"red shoe\n\ntext\n", ["red shoe", "", "text"], 0), (b"{red} shoe\n", ["{red} shoe"], 0),
         ("\ufeffred".encode("utf-16-le"), ["red"], 0), (b"", [], 0),
     ],
 )  # fmt: skip
-def test_lines_are_texts_and_a_name_of_a_column_is_told(stdin, content, texts, told):
+def test_lines_are_texts_and_a_name_of_a_column_is_told(stdin, content, texts, n_notes):
     stdin(content)
     if not texts:
         with pytest.raises(TruenessError) as caught:
-            given_texts("-")
+            input_texts("-")
         assert caught.value.code == "no_text"
         return
-    given = given_texts("-")
-    assert (given.texts.to_list(), len(given.notes)) == (texts, told)
+    inputs = input_texts("-")
+    assert (inputs.texts.to_list(), len(inputs.notes)) == (texts, n_notes)
 
 
 def test_a_separator_of_no_table_is_refused(stdin):
     stdin(b"red shoe\n")
     with pytest.raises(TruenessError) as caught:
-        given_texts("-", separator=";")
+        input_texts("-", separator=";")
     assert caught.value.code == "no_option"
 
 
+@pytest.mark.long
 def test_what_is_no_language_is_told_with_counts_and_what_may_be_meant(bundles):
     values = ["de", "germany", "Germany", "zz", None, "und", " ", "xyz"]
     table = pl.DataFrame({"text": ["Damen Laufschuhe"] * len(values), "lang": values})
@@ -437,15 +458,16 @@ RECIPE = {
 }
 
 
+@pytest.mark.long
 def test_columns_of_the_corpus_are_taken_where_they_are_there(bundles):
     table = pl.DataFrame({"nr": [7, 8], "title": ["red", "rote"], "more": ["shoe", None],
                           "lang": ["en", "de"], "language": ["fr", "fr"]})  # fmt: skip
-    given = given_texts(table, recipe=RECIPE)
-    assert given.texts.to_list() == ["red shoe", "rote"]
-    assert given.ids.tolist() == ["7", "8"]
-    assert given.languages.tolist() == ["en", "de"]
-    assert len(given.notes) == 3
-    named = given_texts(
+    inputs = input_texts(table, recipe=RECIPE)
+    assert inputs.texts.to_list() == ["red shoe", "rote"]
+    assert inputs.ids.tolist() == ["7", "8"]
+    assert inputs.languages.tolist() == ["en", "de"]
+    assert len(inputs.notes) == 3
+    named = input_texts(
         table, ["more"], language_column="language", id_column="title", recipe=RECIPE
     )
     assert (named.texts.to_list(), named.ids.tolist()) == (["shoe", ""], ["red", "rote"])
@@ -454,11 +476,11 @@ def test_columns_of_the_corpus_are_taken_where_they_are_there(bundles):
 
 def test_a_column_of_languages_that_is_not_read_is_told_and_ids_that_repeat_name_nothing():
     table = pl.DataFrame({"nr": [7, 7], "text": ["red", "blue"], "language": ["en", "de"]})
-    given = given_texts(table, recipe={**RECIPE, "language": None})
-    assert given.languages is None
-    assert given.ids is None
-    assert ["language" in note or "nr" in note for note in given.notes] == [True, True]
-    assert given_texts(table.drop("language")).notes == ()
+    inputs = input_texts(table, recipe={**RECIPE, "language": None})
+    assert inputs.languages is None
+    assert inputs.ids is None
+    assert ["language" in note or "nr" in note for note in inputs.notes] == [True, True]
+    assert input_texts(table.drop("language")).notes == ()
 
 
 def test_a_bundle_knows_the_columns_that_its_corpus_was_built_from(tmp_path, capsys):
@@ -486,6 +508,7 @@ def test_a_bundle_knows_the_columns_that_its_corpus_was_built_from(tmp_path, cap
 # ---------------------------------------------------------------------------------------- importance
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bundle_of_any_kind_says_which_words_move_it(bundles, capsys, kind):
     predictor = load(bundles[kind], device="cpu")
@@ -497,6 +520,7 @@ def test_a_bundle_of_any_kind_says_which_words_move_it(bundles, capsys, kind):
         assert actual["effect"][name] == pytest.approx(whole[k] - without[k], abs=1e-4)
 
 
+@pytest.mark.long
 def test_a_bundle_is_asked_about_the_texts_of_a_file(folder, bundles, tmp_path, capsys):
     texts = load_corpus(folder / "corpus").part("validation").texts
     pl.DataFrame({"text": [*texts, None]}).write_csv(tmp_path / "new.csv")
@@ -508,6 +532,7 @@ def test_a_bundle_is_asked_about_the_texts_of_a_file(folder, bundles, tmp_path, 
     assert trueness.importance(bundles["majority"], data=tmp_path / "new.csv", texts=30)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -531,6 +556,7 @@ def test_what_a_bundle_cannot_be_asked_is_refused(
         assert caught.value.code == code
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["notes.txt", "members/0/more.bin", "languages/link.npz"])
 def test_a_file_that_nobody_vouches_for_is_refused(bundles, tmp_path, capsys, name):
     shutil.copytree(bundles["tfidf_logit"], tmp_path / "b")
@@ -566,6 +592,7 @@ def _logged(folder, tmp_path, kind="tfidf_logit", precision=CERTIFIED):
     )
 
 
+@pytest.mark.long
 def test_labels_of_texts_come_from_no_bars(folder, tmp_path):
     bundle, _, _ = _logged(folder, tmp_path)
     with pytest.raises(TruenessError) as caught:
@@ -574,6 +601,7 @@ def test_labels_of_texts_come_from_no_bars(folder, tmp_path):
     assert "bars" not in str(caught.value)
 
 
+@pytest.mark.long
 def test_outcomes_are_held_against_answers_the_promise_speaks_of(folder, tmp_path):
     bundle, answer, labels = _logged(folder, tmp_path)
     actual = bundle.monitor(labels=labels).to_dict()
@@ -586,6 +614,7 @@ def test_outcomes_are_held_against_answers_the_promise_speaks_of(folder, tmp_pat
     assert actual["promised"] == CERTIFIED
 
 
+@pytest.mark.long
 def test_a_promise_that_is_broken_is_refuted(folder, tmp_path, capsys):
     bundle, answer, labels = _logged(folder, tmp_path)
     other = "Shoes" if answer["label"][0] == "Clothing" else "Clothing"
@@ -606,6 +635,7 @@ def test_a_promise_that_is_broken_is_refuted(folder, tmp_path, capsys):
     assert caught.value.code == "contradiction"
 
 
+@pytest.mark.long
 def test_only_a_fall_is_said_to_drift(folder, tmp_path):
     bundle, answer, labels = _logged(folder, tmp_path)
     shutil.copytree(tmp_path / "b", tmp_path / "other")
@@ -624,6 +654,7 @@ def test_only_a_fall_is_said_to_drift(folder, tmp_path):
     assert f"{len(actual.judgement.alarms) - 20} more; --csv FILE has all" in shown.note
 
 
+@pytest.mark.long
 def test_repeated_texts_in_the_log_are_told(folder, tmp_path):
     _finalized(folder, "tfidf_logit", tmp_path / "b", precision=CERTIFIED)
     bundle = trueness.load(tmp_path / "b")
@@ -636,6 +667,7 @@ def test_repeated_texts_in_the_log_are_told(folder, tmp_path):
     assert note.startswith("28 of 30 texts")
 
 
+@pytest.mark.long
 def test_outcomes_count_in_the_order_in_which_they_came(folder, tmp_path):
     bundle, _, labels = _logged(folder, tmp_path)
     first = bundle.monitor(labels=labels.tail(40)).to_frame()
@@ -645,6 +677,7 @@ def test_outcomes_count_in_the_order_in_which_they_came(folder, tmp_path):
     assert second["wealth"].drop_nulls().to_list()[: len(held)] == held
 
 
+@pytest.mark.long
 def test_equal_texts_are_one_line_of_the_log(folder, tmp_path):
     _finalized(folder, "tfidf_logit", tmp_path / "b")
     bundle = trueness.load(tmp_path / "b")
@@ -656,6 +689,7 @@ def test_equal_texts_are_one_line_of_the_log(folder, tmp_path):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("labels", "code"),
     [
@@ -674,29 +708,31 @@ def test_labels_that_cannot_be_used_are_refused(folder, bundles, tmp_path, label
 # ------------------------------------------------------------------------------------------- damage
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "harm",
     [
-        lambda told: told.update(task="table"), lambda told: told["promise"].pop("temperatures"),
-        lambda told: told["promise"].update(classes=["one"]),
-        lambda told: told["promise"]["temperatures"].update(common=0.0),
-        lambda told: told["promise"]["classes"].append("more"),
-        lambda told: told["members"][0].update(form="constant"),
-        lambda told: told["members"][0]["settings"].clear(),
+        lambda content: content.update(task="table"), lambda content: content["promise"].pop("temperatures"),
+        lambda content: content["promise"].update(classes=["one"]),
+        lambda content: content["promise"]["temperatures"].update(common=0.0),
+        lambda content: content["promise"]["classes"].append("more"),
+        lambda content: content["members"][0].update(form="constant"),
+        lambda content: content["members"][0]["settings"].clear(),
     ],
 )  # fmt: skip
 def test_a_changed_description_is_refused(bundles, tmp_path, harm):
     import shutil
 
     shutil.copytree(bundles["tfidf_logit"], tmp_path / "b")
-    told = read_json(tmp_path / "b" / DESCRIPTION)
-    harm(told)
-    write_json(tmp_path / "b" / DESCRIPTION, told)
+    content = read_json(tmp_path / "b" / DESCRIPTION)
+    harm(content)
+    write_json(tmp_path / "b" / DESCRIPTION, content)
     with pytest.raises(TruenessError) as caught:
         trueness.load(tmp_path / "b").predict(["red shoe"])
     assert caught.value.code == "damaged"
 
 
+@pytest.mark.long
 def test_a_changed_file_is_refused(bundles, tmp_path):
     import shutil
 
@@ -717,6 +753,7 @@ ODD = ("", " \t\x01", "  Red\u00a0 \x85SHOE\n", "cafe\u0301 \u0130stanbul \u00df
        "qjxz " * 400, "\U0001f45f", "<pad> [none]")  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["kept", "wordllama", "N", "tfidf_logit", "tfidf_svm"])
 def test_the_lines_of_the_page_answer_without_trueness(
     folder, bundles, tmp_path, monkeypatch, kind
@@ -750,6 +787,7 @@ def test_the_lines_of_the_page_answer_without_trueness(
     assert 0 < sum(sure) < len(sure)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["A", "tfidf_svm"])
 def test_seeds_are_averaged_in_the_graph(folder, tmp_path, kind):
     assert len(_finalized(folder, kind, tmp_path / "b", seeds=2).bundle.members) == 2
@@ -759,6 +797,7 @@ def test_seeds_are_averaged_in_the_graph(folder, tmp_path, kind):
     assert session.outputs == ("logits", "probability", "calibrated")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "words", "code"),
     [("majority", (), "no_converter"), ("kept", ("--rows", "rows.npz"), "no_rows"),
@@ -775,6 +814,7 @@ def test_what_has_no_graph_is_refused(bundles, tmp_path, capsys, monkeypatch, ki
         assert caught.value.code == code
 
 
+@pytest.mark.long
 def test_a_graph_that_answers_otherwise_is_not_kept(bundles, tmp_path, monkeypatch):
     (tmp_path / "m.onnx").write_text("an older one")
     monkeypatch.setattr("trueness.bundle.exporting_titles.BOUND", 0.0)
@@ -785,6 +825,7 @@ def test_a_graph_that_answers_otherwise_is_not_kept(bundles, tmp_path, monkeypat
     assert (tmp_path / "m.onnx").read_text() == "an older one"
 
 
+@pytest.mark.long
 def test_a_bundle_that_would_answer_nothing_says_so_first(folder, tmp_path):
     note = _finalized(folder, "majority", tmp_path / "none", precision=0.999)
     assert note.promise.abstains
@@ -798,6 +839,7 @@ def test_a_bundle_that_would_answer_nothing_says_so_first(folder, tmp_path):
     assert load(tmp_path / "none").promise.certifiable == note.promise.certifiable
 
 
+@pytest.mark.long
 def test_a_folder_that_is_taken_is_refused_before_anything_is_read(folder, tmp_path):
     (tmp_path / "out").write_text("mine")
     with pytest.raises(StoreError) as caught:
@@ -805,6 +847,7 @@ def test_a_folder_that_is_taken_is_refused_before_anything_is_read(folder, tmp_p
     assert caught.value.code == "out"
 
 
+@pytest.mark.long
 def test_languages_that_abstain_are_named_first(folder, tmp_path):
     note = _finalized(folder, "tfidf_logit", tmp_path / "some", precision=0.8)
     lost = note.promise.abstaining

@@ -74,13 +74,13 @@ def bundle(folder):
 def test_fields_stand_behind_the_title_in_the_order_that_was_said(folder):
     corpus, offers = load_corpus(folder / "corpus"), _offers()
     prices = offers["price"].cast(pl.Float64).to_numpy()
-    cuts = np.quantile(prices, np.arange(1, 10) / 10, method="lower")
-    np.testing.assert_allclose(corpus.columns["numbers"]["price"], cuts)
-    given = {row["id"]: row for row in offers.iter_rows(named=True)}
+    bin_edges = np.quantile(prices, np.arange(1, 10) / 10, method="lower")
+    np.testing.assert_allclose(corpus.columns["numbers"]["price"], bin_edges)
+    offers_by_id = {row["id"]: row for row in offers.iter_rows(named=True)}
     train = corpus.part("train")
     for key, text in zip(train.ids[:200], train.texts[:200], strict=True):
-        row = given[key]
-        tenth = int((float(row["price"]) >= cuts).sum())
+        row = offers_by_id[key]
+        tenth = int((float(row["price"]) >= bin_edges).sum())
         brand = row["brand"] or NONE
         assert text == f"{row['title']} [brand] {brand} [price] q{tenth}"
     tenths = train.texts.str.extract(r"(q\d)$").value_counts()["count"]
@@ -163,9 +163,9 @@ def test_a_bundle_reads_the_same_columns_and_knows_what_is_missing(bundle):
     ],
 )
 def test_what_lacks_a_field_is_refused_in_one_line(bundle, table, code):
-    given = ["w1 w2"] if table is None else pl.DataFrame(table)
+    texts = ["w1 w2"] if table is None else pl.DataFrame(table)
     with pytest.raises(DataError) as caught:
-        load(bundle).load({"data": given})
+        load(bundle).load({"data": texts})
     assert caught.value.code == code
     assert "\n" not in str(caught.value)
 

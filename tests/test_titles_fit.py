@@ -250,6 +250,7 @@ SWITCHES = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SWITCHES)
 def test_every_switch_trains_and_changes_the_run(data, name):
     spec = _spec(**SWITCHES[name])
@@ -298,6 +299,7 @@ def _stop_after(monkeypatch, updates):
     monkeypatch.setattr(_Training, "make", make)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["sampled", "dro", "cross", "ema", "tokens"])
 @pytest.mark.parametrize("after", [4, 13])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
@@ -342,13 +344,13 @@ def test_a_checkpoint_of_another_spec_corpus_or_kind_is_refused(data, tmp_path):
 
 @pytest.mark.parametrize("damage", ["empty", "torn", "flipped"])
 def test_a_damaged_checkpoint_that_nobody_asked_for_is_named_and_left_alone(data, tmp_path, damage):
-    spec, path, heard = _spec(), tmp_path / "checkpoint.pt", []
+    spec, path, events = _spec(), tmp_path / "checkpoint.pt", []
     fit_titles(spec, data, CPU, saving=Saving(path))
     whole = bytearray(path.read_bytes())
     whole[len(whole) // 2] ^= 1
     path.write_bytes({"empty": b"", "torn": whole[:1000], "flipped": whole}[damage])
-    actual = fit_titles(spec, data, CPU, saving=Saving(path, asked=False), report=heard.append)
-    assert any(event[0] == "note" and str(path) in event[1] for event in heard)
+    actual = fit_titles(spec, data, CPU, saving=Saving(path, asked=False), report=events.append)
+    assert any(event[0] == "note" and str(path) in event[1] for event in events)
     np.testing.assert_array_equal(actual.logits["test"], fit_titles(spec, data, CPU).logits["test"])
     path.write_bytes(whole)
     with pytest.raises(StoreError) as error:
@@ -364,17 +366,18 @@ def test_half_precision_needs_a_device_that_has_it(data):
 # --------------------------------------------------------------------------------- several processes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["dro", "cross"])
 def test_losses_that_remember_train_in_one_process(data, name):
     with pytest.raises(SpecError, match="without torchrun"):
         fit_titles(_spec(**SWITCHES[name]), data, Setting(CPU.device, False, Ranks(0, 2)))
 
 
-@pytest.mark.parametrize(("recipe", "world", "told"), [
+@pytest.mark.parametrize(("recipe", "world", "n_warnings"), [
     ({"warmup_steps": 3}, 1, 0), ({"warmup_steps": 15}, 1, 1), ({"grad_accum": 3}, 2, 1),
 ])  # fmt: skip
-def test_a_recipe_that_does_not_fit_is_told(recipe, world, told):
-    assert len(_warnings(_spec(recipe=recipe), 20, Ranks(0, world))) == told
+def test_a_recipe_that_does_not_fit_is_told(recipe, world, n_warnings):
+    assert len(_warnings(_spec(recipe=recipe), 20, Ranks(0, world))) == n_warnings
 
 
 SCRIPT = """

@@ -86,6 +86,7 @@ def _table(folder, **columns):
 # ------------------------------------------------------------------------------------------ corpora
 
 
+@pytest.mark.long
 def test_a_path_in_one_column_and_levels_in_several_are_one_corpus(folder, tmp_path):
     other = build(_table(folder, label="path", hierarchy="/"), tmp_path / "c", _plan())
     corpus = load_corpus(folder / "corpus")
@@ -94,6 +95,7 @@ def test_a_path_in_one_column_and_levels_in_several_are_one_corpus(folder, tmp_p
     assert {name.split(" > ")[0] for name in corpus.classes} == {"Home", "Play"}
 
 
+@pytest.mark.long
 def test_paths_are_never_guessed(folder, tmp_path):
     corpus = build(_table(folder, label="path"), tmp_path / "c", _plan())
     assert corpus.joiner is None
@@ -176,6 +178,7 @@ def test_parents_are_sums_of_their_leaves_at_every_level():
     assert levels_of(names, None) == levels_of(["A > x", "A > y"], " > ") == ()
 
 
+@pytest.mark.long
 def test_a_record_has_macro_f1_of_every_level_as_scikit_learn_computes_it(folder):
     from sklearn.metrics import f1_score
 
@@ -193,6 +196,7 @@ def test_a_record_has_macro_f1_of_every_level_as_scikit_learn_computes_it(folder
     assert leaf["scores"]["macro_f1"] == one.record["estimates"]["macro_f1"]
 
 
+@pytest.mark.long
 def test_levels_are_shown_of_a_run_and_of_the_leaderboard(folder, capsys):
     for verb in (("show", "tfidf_logit"), ("leaderboard", "paths")):
         code, out, _ = call(capsys, *verb, "--store", folder / "store")
@@ -238,6 +242,7 @@ def test_certified_cuts_of_all_levels_hold_together():
     assert broken / trials <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / trials)
 
 
+@pytest.mark.long
 def test_what_leaves_leave_open_is_answered_by_parents_at_their_own_cut(folder):
     one, _ = find_run(Store(folder / "store"), "tfidf_logit")
     promise = class_promise_of(one, PRECISION)
@@ -262,6 +267,7 @@ def test_what_leaves_leave_open_is_answered_by_parents_at_their_own_cut(folder):
     assert parents.accepted.n == english.sum()
 
 
+@pytest.mark.long
 def test_a_bundle_answers_by_parents_and_monitor_takes_them_as_right(folder, tmp_path, capsys):
     bundle = tmp_path / "bundle"
     base = ("--store", folder / "store")
@@ -274,11 +280,11 @@ def test_a_bundle_answers_by_parents_and_monitor_takes_them_as_right(folder, tmp
     code, out, _ = call(capsys, "predict", bundle, "--data", data, "--language-column", "lang",
                         "--id-column", "key", "--json")  # fmt: skip
     rows = json.loads(out)["rows"]
-    given = [row for row in rows if row["answer"] == ANSWERED]
-    parents = [row for row in given if row["label"] in ("Home", "Play")]
+    answered = [row for row in rows if row["answer"] == ANSWERED]
+    parents = [row for row in answered if row["label"] in ("Home", "Play")]
     assert (code, bool(parents)) == (0, True)
     assert all(" %, " in row["odd"] for row in parents)  # why it is no leaf
-    assert not any(" %, " in row["odd"] for row in given if row not in parents)
+    assert not any(" %, " in row["odd"] for row in answered if row not in parents)
     assert all(0 < row["score"] <= 1 and 0 < row["calibrated"] <= 1 for row in rows)
     assert any(row["answer"] == ABSTAINS for row in rows)
     truth = dict(zip(test.ids, np.array(load_corpus(folder / "corpus").classes)[test.y],
@@ -287,15 +293,16 @@ def test_a_bundle_answers_by_parents_and_monitor_takes_them_as_right(folder, tmp
     pl.DataFrame({"id": list(truth), "y": list(truth.values())}).write_csv(labels)
     code, out, _ = call(capsys, "monitor", bundle, "--labels", labels, "--json")
     actual = json.loads(out)["precision"]
-    right = sum(truth[row["id"]].startswith(row["label"]) for row in given)
-    assert (actual["k"], actual["n"]) == (right, len(given))
+    right = sum(truth[row["id"]].startswith(row["label"]) for row in answered)
+    assert (actual["k"], actual["n"]) == (right, len(answered))
 
 
+@pytest.mark.long
 def test_the_promise_says_what_parents_promise_and_reads_itself(folder):
     from trueness.bundle.class_promise import ClassPromise
 
     one, _ = find_run(Store(folder / "store"), "tfidf_logit")
     promise = class_promise_of(one, PRECISION)
     assert ClassPromise.from_dict(json.loads(json.dumps(promise.to_dict()))) == promise
-    assert any("class of level 1" in line for line in promise.told())
+    assert any("class of level 1" in line for line in promise.summary())
     assert class_promise_of(one).parents == ()  # without a precision every leaf is answered

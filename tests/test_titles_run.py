@@ -102,9 +102,9 @@ def test_equal_runs_on_titles_have_equal_keys():
     assert key(classification={"kind": "focal", "gamma": 0}) == plain
     assert key(classification={"kind": "logitadjusted", "tau": 0}) == plain
     assert key(classification={"kind": "ldam", "max_margin": 0}) == plain
-    beside = {"kind": "focal", "gamma": 2, "smooth": "beside"}
-    assert key(classification=beside) == key(classification={**beside, "smooth": "product"})
-    smoothed = {**beside, "smoothing": 0.1}
+    focal = {"kind": "focal", "gamma": 2, "smooth": "beside"}
+    assert key(classification=focal) == key(classification={**focal, "smooth": "product"})
+    smoothed = {**focal, "smoothing": 0.1}
     assert key(classification=smoothed) != key(classification={**smoothed, "smooth": "product"})
 
 
@@ -165,12 +165,14 @@ def test_tasks_are_not_mixed_in_one_file(tmp_path):
 # -------------------------------------------------------------------------------------------- runs
 
 
+@pytest.mark.long
 def test_what_is_stored_is_not_trained_again(folder, store):
     summary = run(_campaign(folder), store, device="cpu")
     assert summary.trained == []
     assert len(summary.reused) == 6
 
 
+@pytest.mark.long
 def test_stored_logits_are_those_of_the_stored_weights(folder, store):
     corpus, run = load_corpus(folder / "corpus"), store.run(_keys(folder)["A"])
     table = run.table().filter(pl.col("split") == "test")
@@ -182,6 +184,7 @@ def test_stored_logits_are_those_of_the_stored_weights(folder, store):
     assert np.allclose(table["scores"].to_numpy()[:20], one_by_one, atol=1e-5)
 
 
+@pytest.mark.long
 def test_slices_in_the_record_equal_scikit_learn(folder, store):
     for key in _keys(folder).values():
         run = store.run(key)
@@ -193,6 +196,7 @@ def test_slices_in_the_record_equal_scikit_learn(folder, store):
         assert run.record["slices"]["test"]["groups"]["en"]["rows"] > 20
 
 
+@pytest.mark.long
 def test_a_second_stage_starts_from_the_weights_of_the_first(folder, store):
     keys = _keys(folder)
     first, second = (store.run(keys[name]).history() for name in ("A", "B"))
@@ -201,6 +205,7 @@ def test_a_second_stage_starts_from_the_weights_of_the_first(folder, store):
     assert second["train_loss"][0] < fresh
 
 
+@pytest.mark.long
 def test_what_begins_with_a_failed_run_fails_with_the_reason(folder, tmp_path):
     head = HEAD.replace("precision: float32", "precision: float32, clip_norm: null")
     wild = "  - {id: A, recipe.learning_rate: 1e30}\n  - {id: B, recipe.start: A}\n"
@@ -214,6 +219,7 @@ def test_what_begins_with_a_failed_run_fails_with_the_reason(folder, tmp_path):
     assert f"is not stored: {first}" in runs.failures()[second]
 
 
+@pytest.mark.long
 def test_a_beginning_that_nobody_stored_is_refused_at_once(folder, tmp_path):
     (tmp_path / "tiny.yaml").write_text(HEAD + "  - {id: A, recipe.start: 0123456789ab}\n")
     campaign = load_campaign(tmp_path / "tiny.yaml", data=folder / "corpus")
@@ -222,11 +228,12 @@ def test_a_beginning_that_nobody_stored_is_refused_at_once(folder, tmp_path):
     assert not (tmp_path / "store").exists()
 
 
-def _judged(store, **options):
+def _leaderboard(store, **options):
     (group,) = leaderboard(store, "tiny", **options).groups
     return group
 
 
+@pytest.mark.long
 def test_a_leaderboard_compares_with_the_reference_that_its_campaign_declared(folder, tmp_path):
     head = HEAD.replace("reference: A", "reference: tfidf_logit\ntitle: Which is best?")
     (tmp_path / "tiny.yaml").write_text(head + EXPERIMENTS)
@@ -235,29 +242,31 @@ def test_a_leaderboard_compares_with_the_reference_that_its_campaign_declared(fo
     board = leaderboard(kept, "tiny")
     assert board.title == "Which is best?"
     assert board.groups[0].classes.comparison.reference == "tfidf_logit"
-    assert _judged(Store(folder / "store")).classes.comparison.reference == "A"
-    assert _judged(kept, reference="B").classes.comparison.reference == "B"
+    assert _leaderboard(Store(folder / "store")).classes.comparison.reference == "A"
+    assert _leaderboard(kept, reference="B").classes.comparison.reference == "B"
 
 
+@pytest.mark.long
 def test_nothing_is_compared_while_the_reference_is_not_trained(folder, store, tmp_path):
     kept = Store(shutil.copytree(folder / "store", tmp_path / "store"))
     kept.write_campaign("tiny", {"Z": "0123456789ab"}, "", "Z")  # an id that has no run yet
-    group = _judged(kept)
+    group = _leaderboard(kept)
     assert group.classes.comparison is None
     assert group.classes.verdict_text.startswith("Nothing is compared yet: Z")
-    assert [m.name for m in group.candidates] == [m.name for m in _judged(store).candidates]
+    assert [m.name for m in group.candidates] == [m.name for m in _leaderboard(store).candidates]
     document = leaderboard(kept, "tiny").document()
     assert sum("Nothing is compared yet" in text for text in document.sentences()) == 1
     with pytest.raises(StoreError) as caught:
-        _judged(kept, reference="Z")
+        _leaderboard(kept, reference="Z")
     assert caught.value.code == "no_reference"
 
 
+@pytest.mark.long
 def test_methods_are_judged_together_and_the_test_part_is_counted(folder, store):
-    def judged(**options):
+    def groups(**options):
         return leaderboard(store, "tiny", access=("text run", ""), reference="A", **options).groups
 
-    (before,), (group,) = judged(), judged()
+    (before,), (group,) = groups(), groups()
     assert (group.access.times - before.access.times, group.access.n_candidates) == (0, 2)
     methods = group.classes.comparison.methods
     assert set(methods) == {"majority", "tfidf_logit", "tfidf_svm", "wordllama", "A", "B"}
@@ -265,11 +274,12 @@ def test_methods_are_judged_together_and_the_test_part_is_counted(folder, store)
     assert methods["majority"].majority_degraded == "yes"
     assert group.sort == "worst_group"
     seen = (store.root / "ledger.jsonl").read_text().count('"test"')
-    (opened,) = judged(part="test", opened=True)
+    (opened,) = groups(part="test", opened=True)
     assert (store.root / "ledger.jsonl").read_text().count('"test"') == seen + 1
     assert opened.n == len(load_corpus(folder / "corpus").part("test"))
 
 
+@pytest.mark.long
 def test_campaigns_of_two_tasks_share_a_store_but_no_name(folder, golden_market, tmp_path):
     shutil.copytree(golden_market.root, tmp_path / "store")
     store = Store(tmp_path / "store")
@@ -287,6 +297,7 @@ def test_campaigns_of_two_tasks_share_a_store_but_no_name(folder, golden_market,
 # ------------------------------------------------------------------------------------------- using
 
 
+@pytest.mark.long
 def test_latency_times_full_requests(folder, store):
     classifier = load_classifier(store.run(_keys(folder)["A"]), choose_device("cpu"))
     rows = measure_latency(classifier, ["a shoe", "ein Buch"], (1, 4), requests=12, warmup=2)
@@ -296,6 +307,7 @@ def test_latency_times_full_requests(folder, store):
         assert np.isclose(row.texts_per_s, 1000 * row.batch_size / row.mean_ms)
 
 
+@pytest.mark.long
 def test_weights_that_do_not_fit_the_tokenizer_are_refused(folder, store, tmp_path):
     shutil.copytree(folder / "store", tmp_path / "store")
     key = _keys(folder)["A"]
@@ -309,6 +321,7 @@ def test_weights_that_do_not_fit_the_tokenizer_are_refused(folder, store, tmp_pa
         load_classifier(Store(tmp_path / "store").run(key), choose_device("cpu"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("harm", ["cut", "changed", "no_digest", "odd_digest"])
 def test_a_damaged_tokenizer_of_the_cache_is_trained_again(folder, harm, monkeypatch, tmp_path):
     monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path))
@@ -347,6 +360,7 @@ SMALL = (
 )  # fmt: skip
 
 
+@pytest.mark.long
 def test_train_show_and_evaluate_by_command(folder, tmp_path, capsys):
     store, out = tmp_path / "store", tmp_path / "model"
     page = tmp_path / "page.html"
@@ -364,9 +378,9 @@ def test_train_show_and_evaluate_by_command(folder, tmp_path, capsys):
     _cli("show", key, "--store", store, "--json")
     assert json.loads(capsys.readouterr().out)["part"] == "validation"
     _cli("text", "evaluate", key, "--store", store, "--corpus", folder / "corpus", "--json")
-    judged = json.loads(capsys.readouterr().out)
-    assert judged["overall"]["rows"] > 100
-    assert judged["data"] == f"corpus {folder / 'corpus'}"
+    evaluation = json.loads(capsys.readouterr().out)
+    assert evaluation["overall"]["rows"] > 100
+    assert evaluation["data"] == f"corpus {folder / 'corpus'}"
     _cli("text", "evaluate", "tfidf_svm", "--store", store, "--corpus", folder / "corpus", "--json")
     assert json.loads(capsys.readouterr().out)["leaks"]["leaked"] < 5
     _cli("leaderboard", "--store", store, "--json")
@@ -393,6 +407,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "message"), REFUSED, ids=lambda w: " ".join(w)[:40] if isinstance(w, tuple) else ""
 )

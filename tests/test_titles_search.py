@@ -91,6 +91,7 @@ def searched(folder):
 # ----------------------------------------------------------------------------------------- search
 
 
+@pytest.mark.long
 def test_trials_are_stored_runs_valued_by_the_estimate_on_validation(searched):
     outcome, study, store = searched
     assert (outcome.done, outcome.failed) == (3, 0)
@@ -109,6 +110,7 @@ def test_what_picks_the_epoch_is_searched_for_by_default(folder):
     assert Objective.of(None, 0.6, search.spec(search.any_valid())).names == ("mean_group",)
 
 
+@pytest.mark.long
 def test_a_study_on_titles_is_analysed_and_its_best_promoted(folder, searched, tmp_path):
     _, _, store = searched
     stored = find_study(open_storage(file_url(store.root / "search.sqlite3")), "rates")
@@ -128,6 +130,7 @@ def test_a_study_on_titles_is_analysed_and_its_best_promoted(folder, searched, t
         assert caught.value.code == "objective"
 
 
+@pytest.mark.long
 def test_a_pruned_trial_ends_after_its_epoch_and_leaves_nothing(folder, tmp_path):
     never = optuna.pruners.ThresholdPruner(lower=2.0)  # no score reaches it
     goal = Objective("mean_group")
@@ -192,6 +195,7 @@ def test_memory_of_a_batch_is_what_torch_saves_on_the_device(tokens):
     assert averaged - none == 4 * sum(p.numel() for p in module.parameters())
 
 
+@pytest.mark.long
 def test_work_and_time_are_told_before_and_come_true(folder, tmp_path, capsys):
     campaign, store = load_campaign(folder / "one.yaml"), Store(tmp_path / "store")
     setting = Setting(choose_device("cpu"), store.root)
@@ -199,7 +203,12 @@ def test_work_and_time_are_told_before_and_come_true(folder, tmp_path, capsys):
     assert before["hours_at_most"] is before["hours_expected"] is None
     assert "time known after the first" in size_text(before)
     run(campaign, store, device="cpu", workers=0)
-    record = store.run(campaign.experiments[0].spec.key).record
+    made = store.run(campaign.experiments[0].spec.key)
+    record = made.record
+    assert record["padded"] == pytest.approx(made.history()["padded"].mean())
+    status, out, _ = call(capsys, "show", made.key, "--store", store.root)
+    assert status == 0
+    assert f"{record['gflop'] / record['seconds']:,.0f} GFLOP/s" in " ".join(out.split())
     assert before["gflop_expected"] == pytest.approx(record["gflop"], rel=0.02)  # two epochs
     assert before["gflop_expected"] < before["gflop_at_most"]
     assert before["memory_bytes"] > BYTES_A_WEIGHT * record["parameters"]

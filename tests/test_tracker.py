@@ -20,20 +20,20 @@ from trueness.store.leases import Leases
 
 
 @pytest.fixture(scope="module")
-def store(judged):
-    return Store(judged / "store")
+def store(campaign_folder):
+    return Store(campaign_folder / "store")
 
 
 @pytest.fixture
-def copy(judged, tmp_path):
-    shutil.copytree(judged / "store", tmp_path / "store")
+def copy(campaign_folder, tmp_path):
+    shutil.copytree(campaign_folder / "store", tmp_path / "store")
     shutil.rmtree(tmp_path / "store" / "index", ignore_errors=True)
     return Store(tmp_path / "store")
 
 
 @pytest.fixture(scope="module")
-def declared(judged):
-    return load_campaign(judged / "judged.yaml", seeds=2)
+def declared(campaign_folder):
+    return load_campaign(campaign_folder / "judged.yaml", seeds=2)
 
 
 def _runs(store):
@@ -59,9 +59,9 @@ def _section(page, title):
     return page.split(f"## {title}\n\n")[1].split("\n\n## ")[0]
 
 
-def test_the_tracker_counts_states_and_names_what_is_left(judged, copy, capsys, tmp_path):
+def test_the_tracker_counts_states_and_names_what_is_left(campaign_folder, copy, capsys, tmp_path):
     _lose(copy, failed="LF-3", pending="FE-9")
-    arguments = ("tracker", judged / "judged.yaml", "--store", copy.root)
+    arguments = ("tracker", campaign_folder / "judged.yaml", "--store", copy.root)
     code, out, err = call(capsys, *arguments, "--markdown", tmp_path / "t.md")
     assert (code, err) == (0, f"wrote {tmp_path / 't.md'}\n")
     page = re.sub(r" +", " ", (tmp_path / "t.md").read_text())
@@ -110,7 +110,7 @@ def test_effects_are_the_differences_that_contrasts_name(declared, store):
         (by, row.variant, row.verdict)
         for by in actual.settings
         for table in contrasts(store, "judged", by).tables
-        for row in table.found
+        for row in table.significant
     }
     assert {(e.setting, e.variant, e.verdict) for e in actual.effects} == named
 
@@ -125,15 +125,15 @@ def test_tracker_and_status_are_the_same_for_the_same_store(declared, store):
 # ------------------------------------------------------------------------------------------- status
 
 
-def test_status_counts_by_priority_and_names_the_best(judged, tmp_path, capsys):
-    arguments = ("status", judged / "judged.yaml", "--seeds", 2)
-    code, out, _ = call(capsys, *arguments, "--store", judged / "store", "--json")
+def test_status_counts_by_priority_and_names_the_best(campaign_folder, tmp_path, capsys):
+    arguments = ("status", campaign_folder / "judged.yaml", "--seeds", 2)
+    code, out, _ = call(capsys, *arguments, "--store", campaign_folder / "store", "--json")
     content = json.loads(out)
     assert (code, content["schema"], content["kind"]) == (0, 1, "status")
     assert content["priorities"]["P1"] == {"declared": 8, "done": 8, "failed": 0, "pending": 0}
     assert content["processes"] == []
     assert content["best"][0]["model"]["estimates"]["precision@30"]["n"] == 30
-    code, out, _ = call(capsys, *arguments, "--store", judged / "store")
+    code, out, _ = call(capsys, *arguments, "--store", campaign_folder / "store")
     assert "precision@30" in out
     assert "To carry on" not in out
     code, out, _ = call(capsys, *arguments, "--store", tmp_path / "none")
@@ -184,8 +184,8 @@ def test_status_sees_a_run_at_work(tiny, tmp_path, capsys):
     assert json.loads(out)["processes"] == []  # killed: its note is not believed
 
 
-def test_an_unknown_priority_is_refused(judged, capsys):
+def test_an_unknown_priority_is_refused(campaign_folder, capsys):
     with pytest.raises(TruenessError):
-        load_campaign(judged / "judged.yaml").select([], ["P99"], [])
-    code, out, err = call(capsys, "status", judged / "judged.yaml", "--priority", "P99")
+        load_campaign(campaign_folder / "judged.yaml").select([], ["P99"], [])
+    code, out, err = call(capsys, "status", campaign_folder / "judged.yaml", "--priority", "P99")
     assert (code, out, err.count("\n")) == (2, "", 1)

@@ -122,6 +122,7 @@ def uri_of(kind, folder):
     return f"sqlite:///{folder}/mlflow.db" if kind == "mlflow" else str(folder / kind)
 
 
+@pytest.mark.long
 def test_a_run_is_sent_once(kind, store, tmp_path):
     uri = uri_of(kind, tmp_path)
     first = send(store, ["T-01"], kind, page=to_html, uri=uri)
@@ -136,6 +137,7 @@ def test_a_run_is_sent_once(kind, store, tmp_path):
     assert [one.sent for one in other.runs] == [True]
 
 
+@pytest.mark.long
 def test_the_ledger_knows_what_was_sent(store, tmp_path):
     pytest.importorskip("tensorboardX")
     run, _ = find_run(store, "T-01")
@@ -181,6 +183,7 @@ def _checked_in_mlflow(uri, store, number):
         assert page.startswith("<!doctype html>") or page.startswith("<!DOCTYPE html>")
 
 
+@pytest.mark.long
 def test_mlflow_gives_a_run_back(store, tmp_path):
     pytest.importorskip("mlflow")
     uri = uri_of("mlflow", tmp_path)
@@ -188,6 +191,7 @@ def test_mlflow_gives_a_run_back(store, tmp_path):
     _checked_in_mlflow(uri, store, sent.address)
 
 
+@pytest.mark.long
 def test_a_run_that_did_not_arrive_whole_is_sent_anew(store, tmp_path):
     mlflow = pytest.importorskip("mlflow")
     uri = uri_of("mlflow", tmp_path)
@@ -202,6 +206,7 @@ def test_a_run_that_did_not_arrive_whole_is_sent_anew(store, tmp_path):
     assert sorted(one.info.status for one in client.search_runs([number])) == ["FAILED", "FINISHED"]
 
 
+@pytest.mark.long
 @pytest.mark.services
 def test_a_server_of_mlflow_gives_a_run_back(store, tmp_path):
     pytest.importorskip("mlflow")
@@ -268,6 +273,7 @@ def _items(some):
     return {".".join(one.nested_key) or one.key: json.loads(one.value_json) for one in some}
 
 
+@pytest.mark.long
 def test_weights_and_biases_keeps_a_run(store, tmp_path):
     pytest.importorskip("wandb")
     (sent,) = send(store, ["T-01"], "wandb", page=to_html, uri=str(tmp_path / "w")).runs

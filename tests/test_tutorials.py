@@ -13,6 +13,7 @@ from trueness.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
+FAST = "market"
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
 
@@ -49,7 +50,13 @@ def _stands_in(shown, printed):
     )
 
 
-@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.long] * (page.stem != FAST), id=page.stem)
+        for page in TUTORIALS
+    ],
+)
 def test_a_tutorial_prints_what_it_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path / "cache"))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.test_cli import call
+from trueness.callback import Callback
 from trueness.campaign import load_campaign
 from trueness.engines.continued import kept_folds
 from trueness.errors import CampaignError
@@ -22,7 +23,6 @@ from trueness.market.continuing import Earlier
 from trueness.market.data import MarketData
 from trueness.market.own_features import load_own
 from trueness.market.panel import Panel
-from trueness.recorder import Listener
 from trueness.runner import run
 from trueness.spec.task import MarketTask
 from trueness.store import Store
@@ -45,13 +45,13 @@ experiments:
 """
 
 
-class Heard(Listener):
+class NoteCallback(Callback):
     """Collects notes, and epochs as work that networks took."""
 
     def __init__(self):
         self.notes = []
 
-    def note(self, text):
+    def on_note(self, text):
         self.notes.append(text)
 
 
@@ -72,16 +72,16 @@ def bars_of(folder, rows, bars=BARS):
 
 def carried(folder, rows, update=False, bars=BARS, baselines=False):
     """Campaign, store, summary and notes of a run on so many bars."""
-    store, heard = Store(folder / "store"), Heard()
+    store, callback = Store(folder / "store"), NoteCallback()
     campaign = load_campaign(
         folder / "growing.yaml", data=bars_of(folder, rows, bars),
         store=store, update=update,
     )  # fmt: skip
     if not baselines:
         campaign = replace(campaign, baselines=())
-    summary = run(campaign, store, device="cpu", workers=0, listener=heard, update=update)
+    summary = run(campaign, store, device="cpu", workers=0, callback=callback, update=update)
     assert summary.failed == []
-    return campaign, store, summary, heard.notes
+    return campaign, store, summary, callback.notes
 
 
 def spec_of(campaign, id_):
@@ -107,6 +107,7 @@ def unchanged(store, old, new, columns=("score", "score_last")):
 # ---------------------------------------------------------------------------------- new bars alone
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("new", "trained"), [(1, []), (20, []), (500, [3, 4])])
 def test_new_bars_train_only_folds_without_a_counterpart(folder, new, trained):
     old = load_campaign(folder / "growing.yaml", data=bars_of(folder, OLD))
@@ -130,6 +131,7 @@ def test_new_bars_train_only_folds_without_a_counterpart(folder, new, trained):
     assert record["last_epochs"][:3] == run_before.record["last_epochs"]
 
 
+@pytest.mark.long
 def test_only_folds_with_the_same_training_and_validation_units_are_kept(folder, without):
     campaign = load_campaign(folder / "growing.yaml", data=bars_of(folder, OLD))
     store, spec = Store(folder / "store"), spec_of(campaign, "G-1")
@@ -150,6 +152,7 @@ def test_only_folds_with_the_same_training_and_validation_units_are_kept(folder,
     assert kept_folds(store.run(spec_of(campaign, "G-2").key), examples) == {}
 
 
+@pytest.mark.long
 def test_groups_that_move_with_the_last_day_train_again(tmp_path):
     text = CAMPAIGN.replace("walk_forward", "purged_kfold").split("  - {id: G-2")[0]
     (tmp_path / "growing.yaml").write_text(text)
@@ -170,6 +173,7 @@ def test_a_dry_run_says_what_an_update_would_do(tmp_path, capsys):
     assert len(Store(tmp_path / "store").all_runs()[0]) == 4
 
 
+@pytest.mark.long
 def test_old_out_of_fold_scores_of_estimators_and_ensembles_come_out_equal(folder):
     old = load_campaign(folder / "growing.yaml", data=bars_of(folder, OLD))
     campaign, store, _, _ = carried(folder, OLD + 20, update=True, baselines=True)
@@ -182,6 +186,7 @@ def test_old_out_of_fold_scores_of_estimators_and_ensembles_come_out_equal(folde
         assert before.key in earlier_keys(store.run(after.key))
 
 
+@pytest.mark.long
 def test_stored_weights_give_the_scores_that_training_from_nothing_gives(folder, tmp_path):
     """Folds up to the old end are the same networks, so new days have the same scores."""
     campaign, store, _, _ = carried(folder, OLD + 20, update=True)
@@ -197,6 +202,7 @@ def test_stored_weights_give_the_scores_that_training_from_nothing_gives(folder,
     )
 
 
+@pytest.mark.long
 def test_a_second_update_finds_nothing_to_do(folder):
     carried(folder, OLD + 20, update=True)
     _, _, summary, notes = carried(folder, OLD + 20, update=True)
@@ -207,6 +213,7 @@ def test_a_second_update_finds_nothing_to_do(folder):
 # ------------------------------------------------------------------------------ without the option
 
 
+@pytest.mark.long
 def test_without_it_the_runs_are_told_of_and_trained(tmp_path):
     (tmp_path / "growing.yaml").write_text(CAMPAIGN)
     old, _, _, notes = carried(tmp_path, OLD)
@@ -225,6 +232,7 @@ def test_without_it_the_runs_are_told_of_and_trained(tmp_path):
 # ------------------------------------------------------------------------------------------- dates
 
 
+@pytest.mark.long
 def test_open_dates_stay_as_they_were_first(tmp_path):
     text = CAMPAIGN.replace("walk_forward", "holdout").split("  - {id: G-3")[0]
     (tmp_path / "growing.yaml").write_text(text)
@@ -247,6 +255,7 @@ def test_open_dates_stay_as_they_were_first(tmp_path):
     assert any("--update" in note for note in offered)
 
 
+@pytest.mark.long
 def test_after_an_update_every_verb_finds_its_runs(tmp_path, capsys):
     """Dates that were left open are those of the runs on these data, not those of their end."""
     text = CAMPAIGN.replace("walk_forward", "holdout").split("  - {id: G-3")[0]
@@ -268,6 +277,7 @@ def test_after_an_update_every_verb_finds_its_runs(tmp_path, capsys):
     assert len(other.trained) == 2
 
 
+@pytest.mark.long
 def test_a_dry_run_offers_the_update(tmp_path, capsys):
     (tmp_path / "growing.yaml").write_text(CAMPAIGN.split("  - {id: G-2")[0])
     carried(tmp_path, OLD)
@@ -282,6 +292,7 @@ def test_a_dry_run_offers_the_update(tmp_path, capsys):
     assert "continued" in notes[0]
 
 
+@pytest.mark.long
 def test_validation_that_grows_keeps_the_weights(tmp_path):
     text = CAMPAIGN.replace(
         "{protocol: walk_forward}",
@@ -300,6 +311,7 @@ def test_validation_that_grows_keeps_the_weights(tmp_path):
 # ------------------------------------------------------------------------------------------ ledger
 
 
+@pytest.mark.long
 def test_looks_before_and_after_an_update_are_counted_together(tmp_path, capsys):
     (tmp_path / "growing.yaml").write_text(CAMPAIGN)
     words = ("--store", tmp_path / "store")
@@ -339,6 +351,7 @@ def test_looks_before_and_after_an_update_are_counted_together(tmp_path, capsys)
 # ------------------------------------------------------------------------------------------ panels
 
 
+@pytest.mark.long
 def test_a_panel_goes_on_where_each_of_its_series_does(tmp_path):
     """Series end on different days; the one that ends first gets its days later."""
     other = synthetic_bars(1400, seed=3)
@@ -369,6 +382,7 @@ def test_a_panel_goes_on_where_each_of_its_series_does(tmp_path):
 # ------------------------------------------------------------------------------- what cannot go on
 
 
+@pytest.mark.long
 def test_revised_history_is_told_and_trained(tmp_path, without):
     (tmp_path / "growing.yaml").write_text(CAMPAIGN.split("  - {id: G-2")[0])
     carried(tmp_path, OLD)
@@ -405,6 +419,7 @@ def test_weights_that_do_not_give_the_known_scores_are_not_kept(noise_examples, 
     assert [one.inherited for one in kept.folds] == [False, True]
 
 
+@pytest.mark.long
 def test_what_else_columns_are_made_from_has_to_go_on_too(tmp_path):
     bars, old = Panel((BARS,)), Panel((BARS.head(OLD),))
     vix = Volatility("vix", BARS.dates, 20 + np.sin(np.arange(len(BARS))))
@@ -443,6 +458,7 @@ def build(bars):
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("source", ["mine.csv", "mine.py:build"])
 def test_labels_that_become_known_later_are_no_revision(tmp_path, source):
     """The last three labels are missing in the shorter file; a function's labels look ahead."""

@@ -65,10 +65,10 @@ def bundle(folder, tmp_path):
 def test_an_index_that_nothing_reads_is_told(folder, bundle, capsys, words):
     names = {"B": bundle, "LONGER": folder / "longer.csv"}
     store = () if "B" in words else ("--store", folder / "store")
-    given = [names.get(word, word) for word in words]
+    arguments = [names.get(word, word) for word in words]
     notes = []
     for more in ((), ("--vix", folder / "vix.csv")):
-        code, out, err = call(capsys, *given, *store, *more, "--json")
+        code, out, err = call(capsys, *arguments, *store, *more, "--json")
         assert code == 0, err
         notes.append(sum("--vix" in note for note in json.loads(out)["notes"]))
     assert notes == [0, 1]
@@ -150,7 +150,7 @@ def test_a_promise_without_an_alarm_is_a_sentence(bundle):
     empty = ClassPromise("validation", 9, ("a", "b"), 0.9, Estimate.proportion(5, 9),
                          GroupTemperatures(1.0, {}, 1.0), {}, {})  # fmt: skip
     for one in (promise, empty):
-        assert "0/0" not in " ".join([one.expectation, *one.told()])
+        assert "0/0" not in " ".join([one.expectation, *one.summary()])
     shown = trueness.load(bundle).predict(BARS.frame())
     assert "0/0" not in str(shown)
     assert open_bundle(bundle).name == "F"
@@ -165,7 +165,7 @@ def test_returns_without_an_interval_speak_of_none(folder):
 
 
 def test_an_interrupted_refit_says_how_it_goes_on(folder, tmp_path, capsys, monkeypatch):
-    def interrupted(*given, **how):
+    def interrupted(*args, **how):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("trueness.bundle.finalizing._fitted", interrupted)

@@ -15,8 +15,8 @@ from trueness.baselines.vectors import VectorClassifier, scores_of
 from trueness.errors import TruenessError
 from trueness.spec.titles import TitlesSpec
 from trueness.text.corpus import Titles
-from trueness.text.static.given import GivenVectors
-from trueness.text.static.opening import look_at_vectors, open_vectors
+from trueness.text.static.arrays import ArrayVectors
+from trueness.text.static.opening import inspect_vectors, open_vectors
 from trueness.text.static.tokens import TokenVectors
 
 TEXTS = pl.Series(["Slim fit cotton shirt, navy", "Damen Laufschuhe Gr. 39", "", "犬用 首輪",
@@ -76,7 +76,7 @@ def test_what_a_bundle_keeps_gives_the_same_vectors():
 def test_wordllama_that_is_not_installed_names_the_extra(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "trueness[vectors]" in refused(
-        "own_missing", lambda: look_at_vectors("wordllama", Path())
+        "own_missing", lambda: inspect_vectors("wordllama", Path())
     )
 
 
@@ -155,7 +155,7 @@ def _spoilt(values):
 
 
 @pytest.mark.parametrize(
-    ("damage", "code", "told"),
+    ("damage", "code", "message"),
     [
         (_without("tokenizer.json"), "no_vectors", "tokenizer.json"),
         (_without("config.json"), "no_vectors", "config.json"),
@@ -170,10 +170,10 @@ def _spoilt(values):
         (_tensor(mapping=lambda v: np.array([99] * 7)), "no_vectors", "99"),
     ],
 )  # fmt: skip
-def test_a_folder_that_is_no_model_is_refused_in_one_line(tmp_path, damage, code, told):
+def test_a_folder_that_is_no_model_is_refused_in_one_line(tmp_path, damage, code, message):
     model2vec_folder(tmp_path / "m")
     damage(tmp_path / "m")
-    assert told in refused(code, lambda: open_vectors("m", tmp_path))
+    assert message in refused(code, lambda: open_vectors("m", tmp_path))
 
 
 # -------------------------------------------------------------------------------------- fastText
@@ -207,7 +207,7 @@ def test_only_the_first_words_are_read_and_all_are_counted(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("", "first line"), ("red 1 0 0\n", "first line"), ("0 3\n", "0 words"),
         (VEC.replace("blue 0 1 0", "blue 0 1"), "line 3"),
@@ -218,17 +218,17 @@ def test_only_the_first_words_are_read_and_all_are_counted(tmp_path, monkeypatch
         (VEC.replace("4 3", "5 3"), "4 words"), (VEC.replace("4 3", "3 3"), "4 words"),
     ],
 )  # fmt: skip
-def test_a_vec_file_that_is_ragged_is_refused_with_its_line(tmp_path, content, told):
-    if told is None:  # a word may hold a space; the values are the last ones
+def test_a_vec_file_that_is_ragged_is_refused_with_its_line(tmp_path, content, message):
+    if message is None:  # a word may hold a space; the values are the last ones
         assert vec(tmp_path, content).width == 3
         return
-    assert told in refused("vectors", lambda: vec(tmp_path, content))
+    assert message in refused("vectors", lambda: vec(tmp_path, content))
 
 
 # ------------------------------------------------------------------------------------------ by id
 
 
-def given(folder, values, ids):
+def array_vectors(folder, values, ids):
     np.save(folder / "t.npy", values)
     (folder / "t.ids.txt").write_text("".join(f"{one}\n" for one in ids))
     return open_vectors("t.npy", folder)
@@ -236,8 +236,8 @@ def given(folder, values, ids):
 
 def test_vectors_are_taken_by_the_ids_of_the_texts(tmp_path, monkeypatch):
     monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path / "cache"))
-    ours = given(tmp_path, np.arange(8.0).reshape(4, 2), ["d", "c", "b", "a"])
-    assert isinstance(ours, GivenVectors)
+    ours = array_vectors(tmp_path, np.arange(8.0).reshape(4, 2), ["d", "c", "b", "a"])
+    assert isinstance(ours, ArrayVectors)
     np.testing.assert_array_equal(
         ours.of_titles(titles(["a", "d", "b"]), 5), [[6, 7], [0, 1], [4, 5]]
     )
@@ -250,7 +250,7 @@ NAN = np.array([[0, 1], [np.nan, 1], [0, np.inf]])
 
 
 @pytest.mark.parametrize(
-    ("values", "ids", "code", "told"),
+    ("values", "ids", "code", "message"),
     [
         (np.ones((3, 2)), "aba", "vector_ids", "2 lines"), (np.ones((3, 2)), "ab", "vectors", "2 ids for 3"),
         (np.ones(3), "abc", "vectors", "(3,)"), (np.ones((3, 2), int), "abc", "vectors", "int64"),
@@ -258,8 +258,8 @@ NAN = np.array([[0, 1], [np.nan, 1], [0, np.inf]])
         (np.array([[{}]]), "a", "no_vectors", "no array"),
     ],
 )  # fmt: skip
-def test_an_array_that_does_not_fit_its_ids_is_refused(tmp_path, values, ids, code, told):
-    assert told in refused(code, lambda: given(tmp_path, values, ids))
+def test_an_array_that_does_not_fit_its_ids_is_refused(tmp_path, values, ids, code, message):
+    assert message in refused(code, lambda: array_vectors(tmp_path, values, ids))
 
 
 def test_what_is_no_vectors_at_all_is_refused(tmp_path):
@@ -274,9 +274,9 @@ def test_a_digest_is_of_the_content_wherever_it_lies(tmp_path, monkeypatch):
     (tmp_path / "x").mkdir()
     (tmp_path / "a.vec").write_text(VEC)
     (tmp_path / "x" / "a.vec").write_text(VEC)
-    known = look_at_vectors("a.vec", tmp_path).digest
+    known = inspect_vectors("a.vec", tmp_path).digest
     assert (
-        look_at_vectors("x/a.vec", tmp_path).digest
+        inspect_vectors("x/a.vec", tmp_path).digest
         == known
         == open_vectors("x/a.vec", tmp_path, known).digest
     )

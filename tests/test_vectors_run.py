@@ -82,6 +82,7 @@ def _run(folder, id_):
     return find_run(Store(folder / "store"), id_)[0]
 
 
+@pytest.mark.long
 def test_every_head_is_judged_and_learns(folder):
     """Vectors that know the classes beat the majority; random ones do not."""
     values = {}
@@ -100,6 +101,7 @@ def test_every_head_is_judged_and_learns(folder):
     assert "penalty" in _run(folder, "L").record["chosen"]
 
 
+@pytest.mark.long
 def test_only_the_vectors_of_wordllama_are_a_baseline(folder):
     campaign = load_campaign(folder / "v.yaml")
     assert [one.id for one in campaign.baselines] == [
@@ -114,6 +116,7 @@ def test_only_the_vectors_of_wordllama_are_a_baseline(folder):
     assert labels[:3] == ["vectors own", "vectors own loss=squared_hinge", "vectors by_id"]
 
 
+@pytest.mark.long
 def test_without_wordllama_it_is_no_baseline_and_that_is_said(folder, monkeypatch):
     keys = {e.id: e.spec.key for e in load_campaign(folder / "v.yaml").entries}
     actual = importlib.util.find_spec
@@ -122,17 +125,18 @@ def test_without_wordllama_it_is_no_baseline_and_that_is_said(folder, monkeypatc
     )
     notes = []
 
-    class Listener:
-        def note(self, text):
+    class Callback:
+        def on_note(self, text):
             notes.append(text)
 
-    campaign = load_campaign(folder / "v.yaml", told=Listener())
+    campaign = load_campaign(folder / "v.yaml", callback=Callback())
     assert {e.id: e.spec.key for e in campaign.entries} == {
         k: v for k, v in keys.items() if k != "wordllama"
     }
     assert any("trueness[vectors]" in one for one in notes)
 
 
+@pytest.mark.long
 def test_the_seed_decides_what_a_network_head_becomes(folder, tmp_path):
     def scores(name, seed):
         (tmp_path / f"{name}.yaml").write_text(
@@ -166,10 +170,11 @@ def test_the_seed_decides_what_a_network_head_becomes(folder, tmp_path):
 # -------------------------------------------------------------------------------------------- used
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("id_", ["L", "N"])
 def test_own_vectors_are_taken_into_the_bundle(folder, tmp_path, id_):
     finalize_named(Store(folder / "store"), id_, {"data": folder / "corpus"}, tmp_path / "b",
-                   beside=folder, device="cpu")  # fmt: skip
+                   base_folder=folder, device="cpu")  # fmt: skip
     predictor = load(tmp_path / "b")
     test = load_corpus(folder / "corpus").part("test")
     logits = predictor.logits(test.texts)
@@ -179,6 +184,7 @@ def test_own_vectors_are_taken_into_the_bundle(folder, tmp_path, id_):
     assert exported["compared"]["labels_differ"] == 0
 
 
+@pytest.mark.long
 def test_a_bundle_needs_the_vectors_of_the_run(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path / "cache"))
@@ -188,14 +194,14 @@ def test_a_bundle_needs_the_vectors_of_the_run(folder, tmp_path, capsys, monkeyp
     assert "own.vec" in err
     corpus = load_corpus(folder / "corpus")
     words_file(tmp_path / "own.vec", corpus, seed=1)
-    for id_, beside, code in (("L", tmp_path, "other_files"), ("I", folder, "no_encoder")):
+    for id_, base_folder, code in (("L", tmp_path, "other_files"), ("I", folder, "no_encoder")):
         with pytest.raises(TruenessError) as caught:
             finalize_named(Store(folder / "store"), id_, {"data": folder / "corpus"}, tmp_path / "b",
-                           beside=beside, device="cpu")  # fmt: skip
+                           base_folder=base_folder, device="cpu")  # fmt: skip
         assert caught.value.code == code
     with pytest.raises(TruenessError) as caught:
         finalize_named(Store(folder / "store"), "N", {"data": folder / "corpus"}, tmp_path / "b",
-                       beside=folder, refit=False)  # fmt: skip
+                       base_folder=folder, refit=False)  # fmt: skip
     assert caught.value.code == "no_weights"
     assert not (tmp_path / "b").exists()
 
@@ -209,6 +215,7 @@ def _declared(folder, tmp_path, experiment):
     return load_campaign(tmp_path / "x.yaml")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("model", "code"),
     [
@@ -225,6 +232,7 @@ def test_a_campaign_names_the_line_of_vectors_that_are_not_there(folder, tmp_pat
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.long
 def test_vectors_that_lack_a_text_are_refused_before_anything_is_written(folder, tmp_path):
     values = np.load(folder / "by_id.npy")
     ids = (folder / "by_id.ids.txt").read_text().splitlines()
@@ -237,6 +245,7 @@ def test_vectors_that_lack_a_text_are_refused_before_anything_is_written(folder,
     assert not (tmp_path / "store" / "runs").exists()
 
 
+@pytest.mark.long
 def test_what_is_odd_about_vectors_is_told_and_kept(folder, tmp_path):
     words = (folder / "own.vec").read_text().splitlines()[1:]
     few = [*words[:20], words[0], words[1]]
@@ -255,6 +264,7 @@ def test_what_is_odd_about_vectors_is_told_and_kept(folder, tmp_path):
     assert _run(folder, "L").record["notes"] == []
 
 
+@pytest.mark.long
 def test_vectors_that_know_no_word_are_refused_before_anything_is_written(folder, tmp_path):
     (tmp_path / "none.vec").write_text("1 3\nxyzzy 1 2 3\n")
     campaign = _declared(folder, tmp_path, "  - {id: X, model.of: none.vec}\n")
@@ -264,6 +274,7 @@ def test_vectors_that_know_no_word_are_refused_before_anything_is_written(folder
     assert not (tmp_path / "store" / "runs").exists()
 
 
+@pytest.mark.long
 def test_a_second_stage_begins_on_the_same_vectors(folder, tmp_path):
     words_file(tmp_path / "other.vec", load_corpus(folder / "corpus"), seed=2)
     key = _run(folder, "N").key
@@ -281,6 +292,7 @@ def test_a_second_stage_begins_on_the_same_vectors(folder, tmp_path):
         run(campaign, Store(folder / "store"), device="cpu", workers=0)
 
 
+@pytest.mark.long
 def test_a_spec_without_the_digest_of_its_vectors_is_not_run(folder):
     spec = TitlesSpec.model_validate({
         "task": {"kind": "titles", "corpus": load_corpus(folder / "corpus").digest},
@@ -299,6 +311,7 @@ def test_a_contrastive_loss_needs_another_head():
         })  # fmt: skip
 
 
+@pytest.mark.long
 def test_what_a_dry_run_says_of_heads(folder, capsys):
     status, out, _ = call(
         capsys, "run", folder / "v.yaml", "--store", folder / "new", "--dry-run", "--json"
@@ -307,6 +320,7 @@ def test_what_a_dry_run_says_of_heads(folder, capsys):
     assert json.loads(out)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("id_", ["L", "N"])
 def test_what_a_run_has_wrong_and_another_corpus(folder, capsys, id_):
     """Heads are fitted again, and give the stored scores."""
@@ -322,6 +336,7 @@ def test_what_a_run_has_wrong_and_another_corpus(folder, capsys, id_):
     assert again["overall"]["rows"] == len(part)
 
 
+@pytest.mark.long
 def test_heads_that_begin_with_others_or_on_ids_are_not_fitted_again(folder, capsys):
     for id_, code in (("S", "no_weights"), ("I", "no_encoder")):
         with pytest.raises(TruenessError) as error:

@@ -129,7 +129,7 @@ def test_a_name_that_nobody_knows_is_refused_in_one_line(here, capsys, verb):
     assert _accesses() == 0
 
 
-ANSWERING = [verb for verb in TAKES if verb not in LONG and _has(verb, "--json")]
+WITH_JSON = [verb for verb in TAKES if verb not in LONG and _has(verb, "--json")]
 
 
 def _answer(capsys, verb):
@@ -138,7 +138,7 @@ def _answer(capsys, verb):
 
 
 @pytest.mark.parametrize("here", ["binary", "classes"], indirect=True)
-@pytest.mark.parametrize("verb", ANSWERING)
+@pytest.mark.parametrize("verb", WITH_JSON)
 def test_a_verb_answers_in_json_or_refuses_in_one_line(here, capsys, verb):
     before = _accesses()
     code, out, err = _answer(capsys, verb)
@@ -152,7 +152,7 @@ def test_a_verb_answers_in_json_or_refuses_in_one_line(here, capsys, verb):
     assert _accesses() - before == (verb not in SILENT)
 
 
-OF_RUNS = [v for v in ANSWERING if {"RUN", "RUNS", "FIRST"} & {*POSITIONAL[v]} and v[:5] != "text "]
+OF_RUNS = [v for v in WITH_JSON if {"RUN", "RUNS", "FIRST"} & {*POSITIONAL[v]} and v[:5] != "text "]
 
 
 @pytest.mark.parametrize("here", ["binary"], indirect=True)

@@ -91,7 +91,7 @@ def model_of(tune="full", **fields):
     from trueness.spec.titles import Pretrained
 
     tune = tune if isinstance(tune, dict) else TUNINGS[tune]
-    given = {
+    settings = {
         "kind": "pretrained",
         "of": "bert",
         "digest": "0" * 12,
@@ -99,7 +99,7 @@ def model_of(tune="full", **fields):
         "tune": tune,
         **fields,
     }
-    return Pretrained.model_validate(given)
+    return Pretrained.model_validate(settings)
 
 
 def built(tune, source, **fields):

@@ -74,16 +74,16 @@ def _signature(name: str, thing: Any) -> Iterator[str]:  # noqa: ANN401 - functi
     if hasattr(thing, "model_fields"):
         yield from ("Its fields are [the fields of a spec](spec.md).", "")
         return
-    given = inspect.signature(thing)
+    signature = inspect.signature(thing)
     parts, keyword_only = [], False
-    for parameter in given.parameters.values():
+    for parameter in signature.parameters.values():
         if parameter.name == "self":
             continue
         if parameter.kind is parameter.KEYWORD_ONLY and not keyword_only:
             keyword_only = True
             parts.append("*")
         parts.append(_parameter(parameter))
-    answers = _annotation(given.return_annotation)
+    answers = _annotation(signature.return_annotation)
     end = f") -> {answers}" if answers and not inspect.isclass(thing) else ")"
     line = f"{name}({', '.join(parts)}{end}"
     if len(line) > WIDTH:

@@ -81,14 +81,14 @@ class Scenario:
         Writes what the work reads into a folder.
     work : callable
         The work, in a folder; called again after a kill.
-    found : callable
+    outcome : callable
         What the folder holds then, comparable with `==`.
     """
 
     name: str
     prepare: Callable[[Path], None]
     work: Callable[[Path], None]
-    found: Callable[[Path], Any]
+    outcome: Callable[[Path], Any]
 
 
 def _bars(folder: Path) -> None:
@@ -371,11 +371,11 @@ def _child(
     return text, events
 
 
-def _tell(told: Path, answer: list[object]) -> None:
+def _tell(path: Path, answer: list[object]) -> None:
     """Write it whole or not at all: a kill may come here as well."""
-    unfinished = told.with_suffix(".part")
+    unfinished = path.with_suffix(".part")
     unfinished.write_text(json.dumps(answer))
-    unfinished.replace(told)
+    unfinished.replace(path)
 
 
 def _in_child(function: Callable[[Path], object], folder: Path) -> object:
@@ -445,7 +445,7 @@ def story(
         return
     try:
         _in_child(lambda folder: _prepared(folder), folder)
-        result = _in_child(scenario.found, folder)
+        result = _in_child(scenario.outcome, folder)
         if result != expected:
             tally.faults.append(f"{scenario.name}, event {first}: {_difference(result, expected)}")
         if debris := _debris(folder):
@@ -490,7 +490,7 @@ def campaign(scenario: Scenario, kills: int, folder: Path, seed: int) -> Tally:
     slow = time.monotonic() - began
     assert how == "done", how
     _in_child(lambda folder: _prepared(folder), whole)
-    expected = _in_child(scenario.found, whole)
+    expected = _in_child(scenario.outcome, whole)
     order = [*range(1, tally.events + 1)]
     chance.shuffle(order)
     number = 0

@@ -49,7 +49,7 @@ class _Wish:
             self.is_known = True
             raise KeyboardInterrupt
 
-    def hear(self, number: int, frame: FrameType | None) -> None:
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Handler of all signals."""
         repeated, self.is_repeated = self.is_repeated, False
         if self.number is None:
@@ -133,7 +133,7 @@ def listening(*, command: bool = False) -> Generator[None]:
     }  # fmt: skip
     _wish.ends_process, hook = command, sys.unraisablehook
     for number in _wish.earlier:
-        signal.signal(number, _wish.hear)
+        signal.signal(number, _wish.on_signal)
     if command:
         sys.unraisablehook = lambda result: _wish.forgotten(result, hook)
     try:

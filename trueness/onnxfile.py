@@ -109,9 +109,9 @@ class Session:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        given = source if isinstance(source, bytes) else str(source)
+        model = source if isinstance(source, bytes) else str(source)
         self._session = onnxruntime.InferenceSession(
-            given, options, providers=["CPUExecutionProvider"]
+            model, options, providers=["CPUExecutionProvider"]
         )
         self.outputs = tuple(one.name for one in self._session.get_outputs())
 

@@ -37,14 +37,14 @@ EXTRAS = {
 Model = TypeVar("Model")
 
 
-def load(reference: str, beside: Path) -> Any:  # noqa: ANN401 - whatever bears the name
+def load(reference: str, base_folder: Path) -> Any:  # noqa: ANN401 - whatever bears the name
     """Class or function of a reference.
 
     Parameters
     ----------
     reference : str
         ``package.module.Class``, or ``file.py:Class``.
-    beside : Path
+    base_folder : Path
         Folder of own files.
 
     Raises
@@ -59,7 +59,7 @@ def load(reference: str, beside: Path) -> Any:  # noqa: ANN401 - whatever bears 
     Fraction(1, 2)
     """
     place, name = _split(reference)
-    module = _module_of_file(place, beside) if _is_file(reference) else _module(place)
+    module = _module_of_file(place, base_folder) if _is_file(reference) else _module(place)
     result = getattr(module, name, None)
     if not callable(result):
         known = [one for one, value in vars(module).items() if _is_offered(one, value, module)]
@@ -68,7 +68,7 @@ def load(reference: str, beside: Path) -> Any:  # noqa: ANN401 - whatever bears 
     return result
 
 
-def digest(reference: str, beside: Path) -> str:
+def digest(reference: str, base_folder: Path) -> str:
     """What a key holds of a reference: the version of the package, or a digest of own source.
 
     The digest is that of the file and of every file in its folder that it imports, directly or
@@ -77,7 +77,7 @@ def digest(reference: str, beside: Path) -> str:
     Parameters
     ----------
     reference : str
-    beside : Path
+    base_folder : Path
 
     Returns
     -------
@@ -91,7 +91,7 @@ def digest(reference: str, beside: Path) -> str:
     """
     place, _ = _split(reference)
     if _is_file(reference):
-        return _digest_of(_sources(_file(place, beside)))
+        return _digest_of(_sources(_file(place, base_folder)))
     package = place.partition(".")[0]
     if (version := _installed(package)) is not None:
         return f"{package} {version}"
@@ -104,7 +104,7 @@ def digest(reference: str, beside: Path) -> str:
     return _digest_of(_sources(Path(str(spec.origin))))
 
 
-def pinned(model: Model, beside: Path) -> Model:
+def pinned(model: Model, base_folder: Path) -> Model:
     """A model with the version of what it refers to, which is then part of its key.
 
     Models that refer to nothing stay as they are.
@@ -118,7 +118,7 @@ def pinned(model: Model, beside: Path) -> Model:
     reference = getattr(refers, "reference", None)
     if reference is None:
         return model
-    here = digest(reference, beside)
+    here = digest(reference, base_folder)
     if refers.version not in (None, here):
         raise SpecError(
             f"{reference}: the run is of {refers.version}, here is {here}; leave `version` out "
@@ -127,7 +127,7 @@ def pinned(model: Model, beside: Path) -> Model:
     return refers.model_copy(update={"version": here})
 
 
-def check_pinned(model: Any, beside: Path) -> None:  # noqa: ANN401 - any shape of a model
+def check_pinned(model: Any, base_folder: Path) -> None:  # noqa: ANN401 - any shape of a model
     """Refuse a model whose key does not hold the code that would be run.
 
     Raises
@@ -140,11 +140,11 @@ def check_pinned(model: Any, beside: Path) -> None:  # noqa: ANN401 - any shape 
             f"{model.reference}: its version is not part of the key; give the model to "
             "trueness.own.pinned", "own_unpinned",
         )  # fmt: skip
-    pinned(model, beside)
+    pinned(model, base_folder)
 
 
 @contextlib.contextmanager
-def translate_errors(what: str, code: str, beside: Path | None = None) -> Generator[None]:
+def translate_errors(what: str, code: str, base_folder: Path | None = None) -> Generator[None]:
     """Turn whatever code of others raises into one line, with the line of the own file if known.
 
     Refusals of ours go through. What others print goes to the standard error: the standard output
@@ -156,7 +156,7 @@ def translate_errors(what: str, code: str, beside: Path | None = None) -> Genera
         What was tried.
     code : str
         Of the error.
-    beside : Path, optional
+    base_folder : Path, optional
         Folder of own files.
 
     Raises
@@ -180,15 +180,15 @@ def translate_errors(what: str, code: str, beside: Path | None = None) -> Genera
         name = type(error).__name__
         line = first_line(error)
         note = name if line == name else f"{name}: {line}"
-        raise SpecError(f"{what}: {note}{_place(error, beside)}", code) from error
+        raise SpecError(f"{what}: {note}{_place(error, base_folder)}", code) from error
 
 
-def _place(error: BaseException, beside: Path | None) -> str:
+def _place(error: BaseException, base_folder: Path | None) -> str:
     """Where in the own files it happened, if it did there."""
-    if beside is None:
+    if base_folder is None:
         return ""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [one for one in frames if _is_own(Path(one.filename), beside.resolve())]
+    own = [one for one in frames if _is_own(Path(one.filename), base_folder.resolve())]
     return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 
@@ -237,17 +237,17 @@ def _module(name: str) -> ModuleType:
         raise
 
 
-def own_files(model: Any, beside: Path) -> tuple[Path, ...]:  # noqa: ANN401 - of a spec
+def own_files(model: Any, base_folder: Path) -> tuple[Path, ...]:  # noqa: ANN401 - of a spec
     """File of own code that a model refers to, if it does.
 
     Parameters
     ----------
     model : Model of a spec
-    beside : Path
+    base_folder : Path
         Folder of own files.
     """
     reference = getattr(model, "reference", None) or ""
-    return (beside / _split(reference)[0],) if _is_file(reference) else ()
+    return (base_folder / _split(reference)[0],) if _is_file(reference) else ()
 
 
 def check_installed(package: str) -> None:
@@ -311,16 +311,16 @@ def _installed(package: str) -> str | None:
 # --------------------------------------------------------------------------------------- own files
 
 
-def _file(name: str, beside: Path) -> Path:
-    path = (beside / name).resolve()
+def _file(name: str, base_folder: Path) -> Path:
+    path = (base_folder / name).resolve()
     if not path.is_file():
         raise SpecError(f"{name}: no such file beside the campaign", "own_missing")
     return path
 
 
-def _module_of_file(name: str, beside: Path) -> ModuleType:
+def _module_of_file(name: str, base_folder: Path) -> ModuleType:
     """An own file as a module; loaded anew only if its source changed."""
-    path = _file(name, beside)
+    path = _file(name, base_folder)
     place = hashlib.sha256(str(path).encode()).hexdigest()[:DIGITS]
     alias = f"trueness_own_{path.stem}_{place}_{_digest_of(_sources(path))}"
     if alias in sys.modules:

@@ -75,10 +75,10 @@ class Address:
         return urlunsplit((scheme, parts.netloc, parts.path, urlencode(rest, safe="/"), ""))
 
 
-Place: TypeAlias = Path | Address
+StoreLocation: TypeAlias = Path | Address
 
 
-def place_of(text: str | Place) -> Place:
+def place_of(text: str | StoreLocation) -> StoreLocation:
     """A place that somebody named.
 
     Raises

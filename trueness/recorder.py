@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from trueness.callback import Callback
 from trueness.campaign import Campaign
 from trueness.engines import Epoch, Job, Outcome, Setting, Step
 from trueness.execute import Failure
@@ -15,42 +16,17 @@ from trueness.owners import peak_memory
 from trueness.store import Store
 from trueness.store.leases import Leases
 
-TOLD_EVERY_S = 2.0
+REPORT_EVERY_S = 2.0
 """Seconds between two notes on progress in the store."""
 
 
-class Listener:
-    """Hears how a campaign proceeds; subclass or duck-type it to show progress."""
-
-    def start(self, stage: str, total: float) -> None:
-        """A stage begins that takes at most so much work."""
-
-    def begun(self, ids: list[str]) -> None:
-        """Experiments that are fitted from now on."""
-
-    def advance(self, amount: float, text: str = "") -> None:
-        """So much work came nearer to the end, and a word about it, such as a loss."""
-
-    def stored(self, ids: list[str], record: dict[str, Any]) -> None:
-        """A run was stored."""
-
-    def failed(self, ids: list[str], reason: str) -> None:
-        """A run failed; its traceback is in the store."""
-
-    def pruned(self, ids: list[str]) -> None:
-        """A network was given up as not worth its training; nothing is stored."""
-
-    def note(self, text: str) -> None:
-        """Something else a reader should know."""
-
-
 class RunRecorder:
-    """Leases runs, stores outcomes as they come, tells the listener, notes how far it is."""
+    """Leases runs, stores outcomes as they come, tells the callback, notes how far it is."""
 
     def __init__(
-        self, campaign: Campaign, store: Store, listener: Listener, setting: Setting
+        self, campaign: Campaign, store: Store, callback: Callback, setting: Setting
     ) -> None:
-        self.campaign, self.store, self.listener = campaign, store, listener
+        self.campaign, self.store, self.callback = campaign, store, callback
         self.ranks, self.leases = setting.ranks, Leases(store)
         self.continues = setting.continues
         self.trained: list[str] = []
@@ -61,7 +37,7 @@ class RunRecorder:
         self.epochs: list[Epoch] = []
         self.jobs: Sequence[Job] = ()
         self.left: list[float] = []
-        self.stage, self.word, self.done, self.total, self.told = "", "", 0.0, 0.0, 0.0
+        self.stage, self.word, self.done, self.total, self.reported_at = "", "", 0.0, 0.0, 0.0
         self.stage_began = time.monotonic()
         self.began = datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -75,7 +51,7 @@ class RunRecorder:
                 self.campaign.name, ids, self.campaign.title, self.campaign.reference
             )
             if aside is not None:
-                self.listener.note(
+                self.callback.on_note(
                     f"what was known of ids of {self.campaign.name} is damaged; it was put aside "
                     f"as {aside}"
                 )
@@ -85,7 +61,7 @@ class RunRecorder:
         self.jobs, self.left = jobs, [job.work for job in jobs]
         self.stage, self.word, self.done, self.total = stage, "", 0.0, sum(self.left)
         self.stage_began = time.monotonic()
-        self.listener.start(stage, self.total)
+        self.callback.on_stage_start(stage, self.total)
         self._tell()
 
     def begin(self, position: int) -> bool:
@@ -101,7 +77,7 @@ class RunRecorder:
             self.leased.add(spec.key)
         for spec in specs:
             self.running[spec.key] = self._ids(spec)
-            self.listener.begun(self._ids(spec))
+            self.callback.on_run_start(self._ids(spec))
         self._tell()
         return True
 
@@ -110,16 +86,16 @@ class RunRecorder:
         holder = self.leases.holder(spec.key)
         if holder is not None and spec.key not in self.store:
             ids = " = ".join(self._ids(spec)) or spec.key
-            self.listener.note(
+            self.callback.on_note(
                 f"{ids} is held by {holder.text}; the same command goes on when it is stored, or "
                 f"two minutes after its last sign of life"
             )
 
-    def hear(self, position: int, event: Step | str) -> None:
+    def on_event(self, position: int, event: Step | str) -> None:
         """Work that was done, or a note."""
         ids = " = ".join(self._ids(self.jobs[position].specs[0]))
         if isinstance(event, str):
-            self.listener.note(f"{ids}: {event}")
+            self.callback.on_note(f"{ids}: {event}")
         else:
             if event.epoch is not None:
                 self.epochs.append(event.epoch)
@@ -154,7 +130,7 @@ class RunRecorder:
             self.fail(spec, outcome.failure)
         elif outcome.pruned:
             self.pruned.append(spec.key)
-            self.listener.pruned(self._ids(spec))
+            self.callback.on_run_pruned(self._ids(spec))
         else:
             data = {**self.campaign.data.origin(), **outcome.record.get("data", {})}
             record = {**outcome.record, "data": data, **self._continues(outcome)}
@@ -164,7 +140,7 @@ class RunRecorder:
             )  # fmt: skip
             self._forget(spec.key)
             self.trained.append(spec.key)
-            self.listener.stored(self._ids(spec), record)
+            self.callback.on_run_stored(self._ids(spec), record)
 
     def _continues(self, outcome: Outcome) -> dict[str, Any]:
         """The stored run that a run continues, and which of its folds were trained."""
@@ -189,7 +165,7 @@ class RunRecorder:
         self.failed.append(spec.key)
         if self.ranks.first:
             self.store.write_failure(spec, reason)
-            self.listener.failed(self._ids(spec), reason)
+            self.callback.on_run_failed(self._ids(spec), reason)
 
     def finish(self) -> None:
         """Give up what is still leased."""
@@ -200,12 +176,12 @@ class RunRecorder:
         self.left[position] -= amount
         self.done += amount
         self.word = text or self.word
-        self.listener.advance(amount, text)
-        if time.monotonic() - self.told > TOLD_EVERY_S:
+        self.callback.on_progress(amount, text)
+        if time.monotonic() - self.reported_at > REPORT_EVERY_S:
             self._tell()
 
     def _tell(self) -> None:
-        self.told = time.monotonic()
+        self.reported_at = time.monotonic()
         content = {
             "began": self.began, "stage": self.stage, "done": self.done, "total": self.total,
             "running": [" = ".join(ids) for ids in self.running.values()],

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from trueness.callback import Callback
 from trueness.campaign import Campaign
 from trueness.checks import limits_in
 from trueness.engines import EncoderOptions, Setting, Step, carry_out, engine_of
@@ -24,7 +25,7 @@ from trueness.fit.device import choose_device
 from trueness.fit.parallel import init_distributed
 from trueness.plan import Plan, plan, resolution, size_text
 from trueness.plan.continuing import continued, predecessors
-from trueness.recorder import Listener, RunRecorder
+from trueness.recorder import RunRecorder
 from trueness.store import Store
 
 MOST_HOURS = 100_000
@@ -62,7 +63,7 @@ def run(
     retry: bool = False,
     max_hours: float | None = None,
     encoders: EncoderOptions | None = None,
-    listener: Listener | None = None,
+    callback: Callback | None = None,
     pool: AnyPool | None = None,
     examples: dict[str, Any] | None = None,
     prune: Prune | None = None,
@@ -85,7 +86,7 @@ def run(
         After so many hours nothing new begins, and what is not finished is given up.
     encoders : EncoderOptions, optional
         Compiling, tokenizer and checkpoints of encoders.
-    listener : Listener, optional
+    callback : Callback, optional
     pool : AnyPool, optional
         Workers that outlive this call; processes that are made and stopped here by default.
     examples : dict, optional
@@ -94,7 +95,7 @@ def run(
         Asked after every epoch with the key of a network and its row of history; True gives the
         network up, all its folds.
     announce : bool
-        Whether the listener is told the size of the work and what the data can resolve.
+        Whether the callback is told the size of the work and what the data can resolve.
     update : bool
         Whether runs continue stored ones whose data ended earlier: folds that the same units
         trained keep their weights and scores, and only new units are scored.
@@ -132,29 +133,31 @@ def run(
     todo = plan(campaign, store, retry=retry, examples=examples)
     todo.check(setting)
     ranks, name = init_distributed(where.name)
-    heard = listener if listener is not None and ranks.first else Listener()
+    rank_callback = callback if callback is not None and ranks.first else Callback()
     setting = replace(setting, device=replace(where, name=name), ranks=ranks)
     if update or announce:
-        setting = replace(setting, continues=_continued(campaign, todo, heard, update=update))
+        setting = replace(
+            setting, continues=_continued(campaign, todo, rank_callback, update=update)
+        )
     here = name == "cpu" and ranks.world == 1
     own = Pool(pool_size(workers, len(todo.specs)) if here else 0)
     with own if pool is None else contextlib.nullcontext(pool) as workforce:
         workforce.start()
         workforce.check(lambda: todo.jobs(todo.specs, setting))
-        recorder = RunRecorder(campaign, store, heard, setting)
+        recorder = RunRecorder(campaign, store, rank_callback, setting)
         work = _Work(recorder, todo, setting, workforce, until, prune)
         return work.carry_out(min(workforce.size, len(todo.specs)) if announce else None)
 
 
 def _continued(
-    campaign: Campaign, todo: Plan, heard: Listener, *, update: bool
+    campaign: Campaign, todo: Plan, callback: Callback, *, update: bool
 ) -> dict[str, Continued]:
-    """What runs continue, if that is wanted; the listener is told what there is."""
+    """What runs continue, if that is wanted; the callback is told what there is."""
     result = predecessors(campaign, todo.store, todo.specs)
     made, note = continued(result, todo) if update and todo.specs else ({}, result.offer)
     for line in [note, *(result.refusals if update else [])]:
         if line:
-            heard.note(line)
+            callback.on_note(line)
     return made
 
 
@@ -192,7 +195,7 @@ class _Work:
         keep_memory()
         if todo.given_up:
             recorder.failed += [spec.key for spec in todo.given_up]
-            recorder.listener.note(
+            recorder.callback.on_note(
                 f"{len(todo.given_up)} failed before and are left out; --retry tries them again"
             )
         if size is not None and todo.specs:
@@ -208,7 +211,7 @@ class _Work:
         return self._summary(interrupted, self.out_of_time)
 
     def _announce(self, size: int) -> None:
-        todo, note = self.todo, self.recorder.listener.note
+        todo, note = self.todo, self.recorder.callback.on_note
         note(size_text(todo.size(self.setting, size)))
         for one in resolution(self.recorder.campaign, todo) if todo.missing else []:
             for line in one["lines"]:
@@ -237,15 +240,15 @@ class _Work:
         stages = dict.fromkeys(engine_of(job.engine).stage for job in jobs)
         self.recorder.start(", ".join(stages), jobs)
 
-        def hear(position: int, event: Step | str | Question) -> bool:
+        def on_event(position: int, event: Step | str | Question) -> bool:
             if isinstance(event, Question):
                 return self.prune is not None and self.prune(*event.content)
-            self.recorder.hear(position, event)
+            self.recorder.on_event(position, event)
             return False
 
         alone = len(jobs) == 1 and engine_of(jobs[0].engine).alone
         for position, answer in self.pool.map(
-            carry_out, jobs, hear, self.recorder.begin, self.until, alone=alone
+            carry_out, jobs, on_event, self.recorder.begin, self.until, alone=alone
         ):
             self.recorder.take(position, answer)
 
@@ -258,7 +261,7 @@ class _Work:
                 self.recorder.fail(spec, f"the run it begins with is not stored: {lost}")
             waiting += not lost
         if waiting:
-            self.recorder.listener.note(
+            self.recorder.callback.on_note(
                 f"{waiting} begin with runs that another process is at; the same command goes on "
                 "when they are stored"
             )

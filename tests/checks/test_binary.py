@@ -56,7 +56,7 @@ def folds_of_train(*parts):
     return pl.concat([p.with_columns(fold=pl.lit(i, pl.Int64)) for i, p in enumerate(parts)])
 
 
-def given(
+def check_input(
     score=GOOD, y=Y, fold=0, when=WHEN, mirror=MIRROR, training=None, rule=RULE, record=None, **more
 ):
     """A healthy run with everything there is to know, some of it changed."""
@@ -91,10 +91,10 @@ def epochs(best, last, budget):
 
 
 def run_of(changes):
-    """A run with changes; a budget of epochs is no argument of `given`."""
+    """A run with changes; a budget of epochs is no argument of `check_input`."""
     changes = dict(changes)
     budget = changes.pop("budget", None)
-    made = given(**changes)
+    made = check_input(**changes)
     return made if budget is None else dataclasses.replace(made, epoch_budget=budget)
 
 
@@ -103,7 +103,7 @@ BINARY = {code for code, one in CHECKS.items() if {"binary", "market"} & {*one.a
 
 def test_a_healthy_run_has_no_findings():
     better = dict.fromkeys(("best", "one_feature"), Estimate(0.02, 0.01, 0.03, N))
-    results = run_checks(given(differences=better))
+    results = run_checks(check_input(differences=better))
     assert {type(one) for one in results} == {Clean}
     assert {one.code for one in results} == BINARY
 
@@ -229,7 +229,7 @@ def test_overlaps_of_other_bars_are_counted_in_bars(step, unit):
         before = np.r_[when[:-1] - 2000 * of, when[0] - bars * of]
         after = np.r_[when[:-1] - 2000 * of, when[-1] + bars * of]
         for times in (before, after):
-            actual = answer("TRU017", given(when=when, training=train(when=times)))
+            actual = answer("TRU017", check_input(when=when, training=train(when=times)))
             assert isinstance(actual, Finding) == overlaps
             assert isinstance(actual, Clean) != overlaps
 
@@ -238,19 +238,19 @@ def test_sessions_are_days_where_the_data_hold_weekends():
     every_day = np.datetime64("2000-01-01") + np.arange(N)
     near = train(when=np.r_[every_day[:-1] - 2100, every_day[0] - 5])
     far = train(when=np.r_[every_day[:-1] - 2100, every_day[0] - 6])
-    assert answer("TRU017", given(when=every_day, training=near)).numbers == {"rows": 1}
-    assert answer("TRU017", given(when=every_day, training=far)) == Clean("TRU017")
+    assert answer("TRU017", check_input(when=every_day, training=near)).numbers == {"rows": 1}
+    assert answer("TRU017", check_input(when=every_day, training=far)) == Clean("TRU017")
 
 
 def test_the_double_sigmoid_names_what_inverting_one_restores():
     prob = np.clip(expit(GOOD), 0.02, 0.67)
-    finding = answer("TRU006", given(score=prob))
+    finding = answer("TRU006", check_input(score=prob))
     assert "restores the range [0.020, 0.670]" in finding.evidence
     assert finding.numbers["restored_high"] == pytest.approx(0.67)
 
 
 def test_drift_names_both_rates_and_the_strongest_fold():
-    run = given(fold=FOLDS, training=folds_of_train(train(), train(y=CALM)))
+    run = check_input(fold=FOLDS, training=folds_of_train(train(), train(y=CALM)))
     finding = answer("TRU008", run)
     assert finding.numbers["training"] == pytest.approx(CALM.mean())
     assert finding.numbers["measured"] == pytest.approx(Y[FOLDS == 1].mean())
@@ -296,14 +296,14 @@ def test_the_slope_score_is_that_of_a_logistic_regression():
 
 def test_volatility_names_both_aucs_and_leaves_days_with_both_out():
     y, mirror = VOLATILE
-    numbers = answer("TRU010", given(y=y, mirror=mirror)).numbers
+    numbers = answer("TRU010", check_input(y=y, mirror=mirror)).numbers
     assert numbers["target"] > 0.6 < numbers["mirror"]
     assert numbers["low"] <= 0 <= numbers["high"]
     both = np.where(y + mirror == 2, 50.0, GOOD)  # a score that knows those days says no more
-    again = answer("TRU010", given(y=y, mirror=mirror, score=both)).numbers
+    again = answer("TRU010", check_input(y=y, mirror=mirror, score=both)).numbers
     assert again["target"] == pytest.approx(numbers["target"])
     undefined = np.where(np.arange(N) < 5, 255, mirror).astype(np.uint8)
-    assert isinstance(answer("TRU010", given(y=y, mirror=undefined)), Finding)
+    assert isinstance(answer("TRU010", check_input(y=y, mirror=undefined)), Finding)
 
 
 def test_warnings_are_told_once_for_all_folds():
@@ -312,7 +312,7 @@ def test_warnings_are_told_once_for_all_folds():
         {**OPEN, "fold": 1, "epoch": 3},
         {**OPEN, "what": "collapsed scores", "cause": "flat"},
     ]
-    finding = answer("TRU014", given(record={"incidents": both}))
+    finding = answer("TRU014", check_input(record={"incidents": both}))
     assert finding.evidence == (
         "diverging loss from epoch 3 to the end in 2 folds; too fast · "
         "collapsed scores from epoch 7 to the end; flat"
@@ -328,7 +328,7 @@ def test_the_gravest_comes_first():
 
 
 def test_findings_survive_json():
-    actual = findings_in(run_checks(given(record={"incidents": [OPEN]}, score=GOOD / 30)))
+    actual = findings_in(run_checks(check_input(record={"incidents": [OPEN]}, score=GOOD / 30)))
     assert len(actual) > 1
     assert findings_from([one.to_dict() for one in actual]) == actual
 

@@ -63,7 +63,7 @@ def history(**changes):
     })  # fmt: skip
 
 
-def given(
+def check_input(
     measured=None,
     others=(),
     record=None,
@@ -152,14 +152,14 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_fires_on_the_planted_case_and_not_on_the_near_miss(case):
     code, (planted, miss) = case[:6], CASES[case]
-    finding = answer(code, given(**planted))
+    finding = answer(code, check_input(**planted))
     assert isinstance(finding, Finding), finding
     assert (finding.severity, finding.title) == (CHECKS[code].severity, CHECKS[code].title)
     assert finding.evidence
     assert finding.numbers
     assert all(np.isfinite(x) for x in finding.numbers.values())
     assert findings_from([finding.to_dict()]) == [finding]
-    assert answer(code, given(**miss)) == Clean(code)
+    assert answer(code, check_input(**miss)) == Clean(code)
 
 
 MADE = {code for code, one in CHECKS.items() if {"classes", "titles"} & {*one.applies_to}}
@@ -170,7 +170,7 @@ def test_every_check_of_classes_has_a_planted_case():
 
 
 def test_a_healthy_run_has_no_findings():
-    results = run_checks(given(differences={"best": estimate(0.01, 0.02)}))
+    results = run_checks(check_input(differences={"best": estimate(0.01, 0.02)}))
     assert {type(one) for one in results} == {Clean}
     assert {one.code for one in results} == MADE
 
@@ -190,7 +190,7 @@ LACKING = {
 
 @pytest.mark.parametrize("code", LACKING)
 def test_what_is_lacking_is_said(code):
-    result = answer(code, given(**LACKING[code]))
+    result = answer(code, check_input(**LACKING[code]))
     assert isinstance(result, NotApplicable)
     assert result.why
 
@@ -215,18 +215,18 @@ def test_scores_from_elsewhere_are_checked_as_far_as_they_go():
 
 
 def test_evidence_uses_the_nouns_of_the_task():
-    finding = answer("TRU105", given(others=[rows(99, 4)]))
+    finding = answer("TRU105", check_input(others=[rows(99, 4)]))
     assert "1 language with fewer than 100 texts" in finding.evidence
     assert "sw (99)" in finding.evidence
     plain = dataclasses.replace(RULE, nouns=("unit", "group"))
     assert (
         "1 group with fewer than 100 units"
-        in answer("TRU105", given(others=[rows(99, 4)], rule=plain)).evidence
+        in answer("TRU105", check_input(others=[rows(99, 4)], rule=plain)).evidence
     )
 
 
 def test_the_ceiling_of_a_language_is_named():
-    finding = answer("TRU106", given(others=[rows(120, 3)]))
+    finding = answer("TRU106", check_input(others=[rows(120, 3)]))
     assert finding.numbers == {"groups": 1, "fewest": 3, "classes": 4, "ceiling": 0.75}
 
 
@@ -247,8 +247,8 @@ MOVED = {
 @pytest.mark.parametrize("name", MOVED)
 def test_every_limit_moves_its_check(name):
     code, changes, value = MOVED[name]
-    before = answer(code, given(**changes))
-    after = answer(code, given(**changes, moved={name: value}))
+    before = answer(code, check_input(**changes))
+    after = answer(code, check_input(**changes, moved={name: value}))
     assert type(before) is not type(after)
 
 

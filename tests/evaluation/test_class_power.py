@@ -63,7 +63,7 @@ def test_many_methods_need_more_texts():
     assert adjusted(0.05, 1) == pytest.approx(0.05)
     one, many = (plan_classes(ClassQuestion(400, ClassWorld(10), 0.05, n)) for n in (1, 20))
     assert many.needed[0.05][0] > 1.3 * one.needed[0.05][0]
-    assert many.found.paired > one.found.paired
+    assert many.detectable.paired > one.detectable.paired
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from trueness.evaluation.guarantee import (
     share_of_error,
 )
 from trueness.evaluation.power import alarms_needed
-from trueness.evaluation.thresholds import rate_cuts
+from trueness.evaluation.thresholds import rate_thresholds
 
 DELTA, P, BLOCK = 0.05, 0.6, 20
 
@@ -56,7 +56,7 @@ def _violations(kind, draws, seed=0, n=600, rates=(8, 25)):
         y, score = _days(rng, n, kind)
         blocks = Blocks.of(n, length=1 if kind == "independent" else BLOCK)
         actual = family_bounds({
-            name: Candidate(y, s, rate_cuts(s, rates), blocks)
+            name: Candidate(y, s, rate_thresholds(s, rates), blocks)
             for name, s in (("a", score), ("b", score + rng.standard_normal(n)))
         })  # fmt: skip
         wrong += any(row.bound > P for rows in actual.bounds.values() for row in rows)
@@ -80,7 +80,7 @@ def test_days_taken_as_independent_that_are_not_would_break_the_promise():
     rng, wrong, draws = np.random.default_rng(2), 0, 200
     for _ in range(draws):
         y, score = _days(rng, 600, "blocks")
-        (row,) = bounds(y, score, rate_cuts(score, (30,))).bounds[""]
+        (row,) = bounds(y, score, rate_thresholds(score, (30,))).bounds[""]
         wrong += row.bound > P
     assert wrong / draws > 2 * DELTA
 
@@ -103,7 +103,7 @@ def test_bounds_fall_when_the_family_grows(seed, further):
     rng = np.random.default_rng(seed)
     y = (rng.random(300) < 0.4).astype(np.uint8)
     scores = y + rng.standard_normal((3, 300))
-    every = {f"m{i}": Candidate(y, s, rate_cuts(s, (5, 20))) for i, s in enumerate(scores)}
+    every = {f"m{i}": Candidate(y, s, rate_thresholds(s, (5, 20))) for i, s in enumerate(scores)}
     alone = family_bounds({"m0": every["m0"]})
     more, unseen = family_bounds(every), family_bounds({"m0": every["m0"]}, further=further)
     assert alone.level >= more.level >= DELTA / more.hypotheses
@@ -136,7 +136,7 @@ def test_thresholds_and_candidates_that_are_alike_cost_little():
 
 def test_every_certificate_of_a_family_is_read_from_the_same_bounds():
     y, score = _ranked(60, 51)
-    actual = bounds(y, score, rate_cuts(score, (5, 10, 20, 30, 50)))
+    actual = bounds(y, score, rate_thresholds(score, (5, 10, 20, 30, 50)))
     rows, most = actual.bounds[""], None
     for precision in np.linspace(0.05, 0.95, 19):
         one = actual.certificate("", float(precision))
@@ -183,7 +183,7 @@ def test_thresholds_with_few_alarms_are_left_out_and_nobody_pays_for_them():
 def test_tied_scores_raise_their_alarms_together():
     y, score = _ranked(30, 24)
     tied = np.round(score)
-    for row in bounds(y, tied, rate_cuts(tied)).bounds[""]:
+    for row in bounds(y, tied, rate_thresholds(tied)).bounds[""]:
         raised = tied >= row.cut
         assert (row.alarms, row.hits) == (raised.sum(), y[raised].sum())
 
@@ -193,7 +193,7 @@ def test_blocks_make_a_certificate_harder():
     y = np.repeat(rng.random(60) < 0.75, 10).astype(np.uint8)
     score = rng.standard_normal(600)
     alone, blocks = (
-        bounds(y, score, rate_cuts(score, (30,)), blocks=b)
+        bounds(y, score, rate_thresholds(score, (30,)), blocks=b)
         for b in (None, Blocks.of(600, length=BLOCK))
     )
     assert (alone.certificate("", P).block, blocks.certificate("", P).block) == (1, BLOCK)
@@ -216,9 +216,9 @@ def test_batches_without_end_spend_no_more_than_the_error():
 def test_bounds_at_every_confidence_are_nested(one, other, batch):
     y, score = _ranked(30, 24)
     low, high = sorted((one, other))
-    cuts = [score[14], score[29]]
-    weaker = bounds(y, score, cuts, confidence=low, batch=batch).bounds[""]
-    stronger = bounds(y, score, cuts, confidence=high, batch=batch).bounds[""]
+    thresholds = [score[14], score[29]]
+    weaker = bounds(y, score, thresholds, confidence=low, batch=batch).bounds[""]
+    stronger = bounds(y, score, thresholds, confidence=high, batch=batch).bounds[""]
     assert all(a.bound >= b.bound for a, b in zip(weaker, stronger, strict=True))
 
 
@@ -230,7 +230,7 @@ def test_run_by_run_keeps_the_promise(calls, draws):
         y = (rng.random(200) < 0.5).astype(np.uint8)
         for batch in range(1, calls + 1):
             score = rng.standard_normal(200)
-            actual = bounds(y, score, rate_cuts(score, (10, 20)), batch=batch)
+            actual = bounds(y, score, rate_thresholds(score, (10, 20)), batch=batch)
             if actual.certificate("", 0.5).threshold is not None:
                 false += 1
                 break

@@ -69,7 +69,7 @@ def test_percentiles_leave_out_what_is_undefined():
 
 def test_estimate_survives_json_and_says_what_it_is():
     one = Estimate.proportion(6, 7, chosen_on="validation", measured_on="validation")
-    assert Estimate.from_dict(one.chosen_among(183).to_dict()) == one.chosen_among(183)
+    assert Estimate.from_dict(one.with_candidates(183).to_dict()) == one.with_candidates(183)
     assert str(one) == "86 % (42–100) · 6/7"
     assert str(Estimate.proportion(0, 0)) == "– · 0/0"
 

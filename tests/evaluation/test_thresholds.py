@@ -18,7 +18,7 @@ from trueness.evaluation.operating_points import best_precision, best_recall
 from trueness.evaluation.resampling import SortedScores
 from trueness.evaluation.thresholds import (
     ALARM_RATES_PCT,
-    rate_cuts,
+    rate_thresholds,
     threshold_sweep,
 )
 
@@ -46,8 +46,8 @@ def swept(y, score, **options):
 def test_sweep_equals_scikit_learn(case):
     y, score = case
     sweep = swept(y, score)
-    precision, recall, cuts = sklearn_curve(y, score)
-    np.testing.assert_array_equal(sweep.cut[::-1], cuts)
+    precision, recall, thresholds = sklearn_curve(y, score)
+    np.testing.assert_array_equal(sweep.cut[::-1], thresholds)
     np.testing.assert_allclose(sweep.precision[::-1], precision[:-1], atol=1e-15)
     np.testing.assert_allclose(sweep.recall[::-1], recall[:-1], atol=1e-15)
 
@@ -64,17 +64,17 @@ def test_a_grid_counts_what_lies_above_each_probability(case, grid):
 @given(CASES, st.lists(st.floats(0.5, 100), min_size=1, max_size=8))
 def test_a_rate_is_never_exceeded_and_no_larger_cut_would_do(case, rates):
     y, score = case
-    cuts = rate_cuts(score, rates)
+    thresholds = rate_thresholds(score, rates)
     allowed = {int(len(score) * rate / 100 + 1e-9) for rate in rates}
     every = np.unique(score)
     expected = set()
     for n in allowed:
         fitting = [c for c in every if (score >= c).sum() <= n]
         expected |= {min(fitting)} if fitting else set()
-    assert set(cuts) == expected
-    assert (np.diff(cuts) < 0).all()
+    assert set(thresholds) == expected
+    assert (np.diff(thresholds) < 0).all()
     sweep = swept(y, score, rates_pct=rates)
-    np.testing.assert_array_equal(sweep.alarms, [(score >= c).sum() for c in cuts])
+    np.testing.assert_array_equal(sweep.alarms, [(score >= c).sum() for c in thresholds])
 
 
 @settings(max_examples=20)
@@ -111,8 +111,8 @@ def test_intervals_of_dependent_days_are_those_of_effective_numbers():
         raised[np.argsort(-score)[:n]] = True
         actual = of_share(raised, y, blocks).estimate(one.hits, int(y.sum()))
         assert one.recall.low == pytest.approx(actual.low, abs=0.02)
-    assert (sweep.worth["precision"] <= alone.worth["precision"] + 1e-9).all()
-    assert sweep.worth["precision"][999] < 0.9 * 1000
+    assert (sweep.effective_size["precision"] <= alone.effective_size["precision"] + 1e-9).all()
+    assert sweep.effective_size["precision"][999] < 0.9 * 1000
     with refused("length"):
         swept(y, score, blocks=Blocks.of(5))
 

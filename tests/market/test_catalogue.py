@@ -12,7 +12,7 @@ from trueness.errors import DataError
 from trueness.market import feature_table, load_bars
 from trueness.market.bars import Volatility
 from trueness.market.indicators import CATALOGUE, FAMILIES, POWER, TIERS, tier_rows
-from trueness.market.quality import CUTS, audit, cut_points, look_ahead_rows
+from trueness.market.quality import TRUNCATIONS, audit, look_ahead_rows, truncation_points
 from trueness.spec.evaluation import Holdout
 from trueness.spec.task import MarketTask
 
@@ -50,8 +50,8 @@ def short():
 
 
 @pytest.fixture(scope="module")
-def found():
-    return audit(load_bars("sp500"), "a500", cuts=1)
+def quality():
+    return audit(load_bars("sp500"), "a500", n_truncations=1)
 
 
 def test_names_and_order_are_those_of_the_notes():
@@ -84,7 +84,7 @@ def test_every_row_says_what_it_is():
 def test_no_column_of_the_whole_catalogue_looks_ahead(short):
     bars, index = short
     whole = feature_table(bars, "a500+c", index)
-    for cut in cut_points(len(bars), 400, CUTS):
+    for cut in truncation_points(len(bars), 400, TRUNCATIONS):
         known = Volatility("cut", index.dates[:cut], index.close[:cut])
         again = feature_table(bars.head(cut), "a500+c", known)
         ahead = look_ahead_rows(whole.values, again.values)
@@ -135,11 +135,11 @@ def test_every_column_is_equal_at_every_price(short, factor):
         assert (~same).mean() < 0.005, name
 
 
-def test_the_audit_lists_exactly_the_known_copies_maps_and_constants(found):
-    columns = {c.name: c for c in found.columns}
-    assert {c.name: c.copy_of for c in found.columns if c.copy_of} == COPIES
-    assert {c.name: c.affine_of for c in found.columns if c.affine_of} == MAPS
-    assert {c.name for c in found.columns if c.constant} == CONSTANTS
+def test_the_audit_lists_exactly_the_known_copies_maps_and_constants(quality):
+    columns = {c.name: c for c in quality.columns}
+    assert {c.name: c.copy_of for c in quality.columns if c.copy_of} == COPIES
+    assert {c.name: c.affine_of for c in quality.columns if c.affine_of} == MAPS
+    assert {c.name for c in quality.columns if c.constant} == CONSTANTS
     for name, original in COPIES.items():
         assert f"same_as:{original}" in columns[name].flags
     for name, original in MAPS.items():

@@ -15,7 +15,7 @@ from trueness.market.bars import Bars, Volatility
 from trueness.market.indicators import CATALOGUE, TIERS, tier_rows
 
 EVERYTHING = "a50+c"  # the rest of the catalogue has files of its own
-CUTS = (300, 301, 555, 1000, 1234, 1777, 2500, 3003, 3600, 4321, 4800, 5030)
+TRUNCATIONS = (300, 301, 555, 1000, 1234, 1777, 2500, 3003, 3600, 4321, 4800, 5030)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +177,7 @@ def test_equals_an_independent_formula(name, bars, index, column):
 
 def test_no_column_looks_ahead(bars, index, table):
     """Truncate the series and compute again: what was known before the cut must not change."""
-    for cut in CUTS:
+    for cut in TRUNCATIONS:
         known = Volatility("cut", index.dates[:cut], index.close[:cut])
         again = feature_table(bars.head(cut), EVERYTHING, known)
         assert again.names == table.names

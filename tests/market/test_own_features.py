@@ -233,9 +233,9 @@ def test_columns_mix_own_features_and_the_catalogue(code):
     np.testing.assert_array_equal(mixed.series[:, :1], plain.series[-len(mixed.series) :])
     alone = examples_of(_task(tier="own"), HOLDOUT, BARS, own=own)
     assert alone.features == ("mom", "range")
-    beside = examples_of(_task(tier="a20"), HOLDOUT, BARS, own=own)
-    assert beside.features[-2:] == ("mom", "range")
-    assert len(beside.features) == 22
+    joined = examples_of(_task(tier="a20"), HOLDOUT, BARS, own=own)
+    assert joined.features[-2:] == ("mom", "range")
+    assert len(joined.features) == 22
 
 
 def test_the_label_is_no_input(code):
@@ -338,8 +338,8 @@ def test_a_campaign_with_own_features_runs(campaign, code, capsys):
 def test_frames_go_through_the_api(campaign, code):
     path, keys = campaign("f.parquet"), set()
     _table().write_parquet(code / "f.parquet")
-    for given in ({}, {"features": _table()}, {"features": code / "f.parquet"}):
-        loaded = load_campaign(path, **given)
+    for sources in ({}, {"features": _table()}, {"features": code / "f.parquet"}):
+        loaded = load_campaign(path, **sources)
         (one,) = loaded.experiments
         keys.add(one.spec.key)
     assert len(keys) == 1

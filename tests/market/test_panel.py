@@ -263,7 +263,7 @@ def _market(rng, n, series):
     return y, state + 0.7 * rng.standard_normal((n, series))
 
 
-def _judged(y, score, alarms):
+def _scores(y, score, alarms):
     """Widths of the intervals of AUC and precision, and p-values of both, of a panel (n, series)."""
     n, series = y.shape
     blocks = Blocks.of(n * series, time=np.repeat(np.arange(n), series), length=20)
@@ -285,8 +285,8 @@ def _judged(y, score, alarms):
 def test_equal_series_say_as_much_as_one_of_them(copies):
     for seed in range(6):
         y, score = _market(np.random.default_rng(seed), 1500, 1)
-        one = _judged(y, score, 30)
-        many = _judged(np.repeat(y, copies, 1), np.repeat(score, copies, 1), 30 * copies)
+        one = _scores(y, score, 30)
+        many = _scores(np.repeat(y, copies, 1), np.repeat(score, copies, 1), 30 * copies)
         np.testing.assert_allclose(many[:2] / one[:2], 1.0, atol=0.1)
         assert (many[2:] >= 0.8 * one[2:] - 0.002).all()  # chances are not smaller
 
@@ -295,8 +295,8 @@ def test_independent_series_say_more():
     ratios = []
     for seed in range(12):
         y, score = _market(np.random.default_rng(seed), 1500, 3)
-        alone = np.mean([_judged(y[:, [i]], score[:, [i]], 30)[:2] for i in range(3)], axis=0)
-        ratios.append(_judged(y, score, 90)[:2] / alone)
+        alone = np.mean([_scores(y[:, [i]], score[:, [i]], 30)[:2] for i in range(3)], axis=0)
+        ratios.append(_scores(y, score, 90)[:2] / alone)
     np.testing.assert_allclose(np.median(ratios, axis=0), 3**-0.5, rtol=0.15)
 
 

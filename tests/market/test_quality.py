@@ -51,10 +51,10 @@ def test_look_ahead_is_found_with_its_depth(sp500, planted):
     actual = quality.audit(sp500, "planted")
     rows = {c.name: c.look_ahead_rows for c in actual.columns}
     assert rows["ahead"] == 5
-    assert rows["ahead_when_normalised"] == max(actual.cuts)
+    assert rows["ahead_when_normalised"] == max(actual.truncations)
     assert {c.name for c in actual.looking_ahead} == {"ahead", "ahead_when_normalised", "noise"}
     assert rows["honest"] == rows["gappy"] == 0
-    assert len(actual.cuts) >= 10
+    assert len(actual.truncations) >= 10
 
 
 def test_copies_maps_constants_and_gaps(sp500, planted):
@@ -125,10 +125,10 @@ def test_permuted_labels_are_the_same_labels():
 def test_drift_and_label_use_the_stated_rows_only(sp500):
     y = np.random.default_rng(0).integers(0, 2, len(sp500)).astype(np.uint8)
     train, validation = np.arange(300, 2000), np.arange(2100, 2500)
-    one = quality.audit(sp500, "a20", parts=(train, validation), y=y, cuts=1)
+    one = quality.audit(sp500, "a20", parts=(train, validation), y=y, n_truncations=1)
     other = y.copy()
     other[2000:] = 1 - other[2000:]
-    two = quality.audit(sp500, "a20", parts=(train, validation), y=other, cuts=1)
+    two = quality.audit(sp500, "a20", parts=(train, validation), y=other, n_truncations=1)
     assert [c.auc for c in one.columns] == [c.auc for c in two.columns]
     assert all(0 <= c.drift <= 1 for c in one.columns)
     assert all(not math.isnan(c.mi_q) for c in one.columns)
@@ -136,7 +136,7 @@ def test_drift_and_label_use_the_stated_rows_only(sp500):
 
 def test_too_few_rows_to_truncate(sp500):
     with pytest.raises(DataError, match="too few to truncate at 12 points"):
-        quality.cut_points(20, 15)
+        quality.truncation_points(20, 15)
     bars = sp500.head(20)
     with pytest.raises(DataError, match="too few"):
         quality.audit(dataclasses.replace(bars), "a20")

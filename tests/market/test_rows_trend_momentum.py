@@ -11,7 +11,7 @@ from trueness.market import load_bars
 from trueness.market.indicators import CATALOGUE, momentum, trend
 from trueness.market.indicators.frame import Frame
 
-CUTS = (300, 301, 555, 1000, 1234, 1777, 2500, 3003, 3600, 4321, 4800, 5030)
+TRUNCATIONS = (300, 301, 555, 1000, 1234, 1777, 2500, 3003, 3600, 4321, 4800, 5030)
 NAMES = [row.name for row in trend.ROWS + momentum.ROWS if row.position > 50]
 
 
@@ -650,7 +650,7 @@ def _tail(bars, skip):
 
 
 def test_no_column_looks_ahead(bars, columns):
-    for cut in CUTS:
+    for cut in TRUNCATIONS:
         again = _values(bars.head(cut))
         for name in NAMES:
             expected = columns[name][:cut]

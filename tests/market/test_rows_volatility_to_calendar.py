@@ -22,7 +22,7 @@ from trueness.market.indicators.frame import Frame
 
 FAMILIES = (volatility, volume, day_range, candles, day_calendar)
 ROWS = {row.name: row for family in FAMILIES for row in family.ROWS if row.position > 50}
-CUTS = (300, 301, 555, 1000, 1234, 1777, 2500, 3003, 3600, 4321, 4800, 5030)
+TRUNCATIONS = (300, 301, 555, 1000, 1234, 1777, 2500, 3003, 3600, 4321, 4800, 5030)
 NAN = float("nan")
 
 
@@ -816,7 +816,7 @@ def test_no_column_is_constant(name, columns):
 
 
 def test_no_column_looks_ahead(bars, vix, columns):
-    for cut in CUTS:
+    for cut in TRUNCATIONS:
         for name, again in _columns(bars.head(cut), vix[:cut]).items():
             np.testing.assert_allclose(
                 again, columns[name][:cut], rtol=1e-9, atol=1e-9, err_msg=name

@@ -138,8 +138,8 @@ def test_columns_of_weekdays_are_left_out_and_named(name):
 
 
 def _holdout_of(bars):
-    cuts = [bars.dates[int(len(bars) * at)].astype("datetime64[D]") for at in (0.6, 0.8)]
-    return Holdout(protocol="holdout", val_start=str(cuts[0]), test_start=str(cuts[1]))
+    boundaries = [bars.dates[int(len(bars) * at)].astype("datetime64[D]") for at in (0.6, 0.8)]
+    return Holdout(protocol="holdout", val_start=str(boundaries[0]), test_start=str(boundaries[1]))
 
 
 @pytest.mark.parametrize("name", TIMES)

@@ -21,7 +21,7 @@ BATCHES = 3
 
 
 @dataclass(frozen=True)
-class _Cuts:
+class _Thresholds:
     """Thresholds, rising, and the true precision above each, (15,)."""
 
     cut: NDArray[np.float64]
@@ -29,16 +29,16 @@ class _Cuts:
 
 
 @lru_cache(maxsize=16)
-def _cuts(setting: Setting) -> _Cuts:
+def _thresholds(setting: Setting) -> _Thresholds:
     whole = sample(np.random.default_rng(90_006), setting, LARGE, (NOISE[setting.name],))
     order = np.argsort(-whole.scores[0])
     hits = np.cumsum(whole.y[order], dtype=np.int64)
     counts = (RATES[::-1] * LARGE).astype(int)
-    return _Cuts(whole.scores[0][order[counts - 1]], hits[counts - 1] / counts)
+    return _Thresholds(whole.scores[0][order[counts - 1]], hits[counts - 1] / counts)
 
 
 def _truth(setting: Setting, cut: float) -> float:
-    known = _cuts(setting)
+    known = _thresholds(setting)
     return float(known.precision[np.argmin(np.abs(known.cut - cut))])
 
 
@@ -51,7 +51,7 @@ def _valid(actual: FamilyBounds, setting: Setting) -> bool:
 
 def _family(rng: np.random.Generator, setting: Setting, n: int) -> dict[str, Candidate]:
     one = sample(rng, setting, n, (NOISE[setting.name],) * MODELS)
-    cut = _cuts(setting).cut
+    cut = _thresholds(setting).cut
     return {str(i): Candidate(one.y, score, cut, one.blocks) for i, score in enumerate(one.scores)}
 
 

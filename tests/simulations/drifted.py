@@ -27,7 +27,7 @@ def _drifted(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
     train, day = np.arange(TRAINING), np.arange(case.n)
     references = [Reference.of(shape(one[:TRAINING]), train) for one in x]
 
-    def found(recent: np.ndarray) -> np.ndarray:
+    def flagged(recent: np.ndarray) -> np.ndarray:
         drifts = [drift_of(str(i), *one) for i, one in
                   enumerate(zip(references, recent, [day] * COLUMNS, strict=True))]  # fmt: skip
         return np.array([one.adjusted <= LEVEL for one in corrected(drifts)])
@@ -37,10 +37,10 @@ def _drifted(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
     one[0] += 1
     wide[0] *= 2
     return {
-        "no drift: any of 20 columns is said to drift": bool(found(shape(late)).any()),
-        "one column that moves by 1 sd is found": bool(found(shape(one))[0]),
-        "one column that scatters twice as far is found": bool(found(shape(wide))[0]),
-        "20 columns that move by 1 sd: some is found": bool(found(shape(every)).any()),
+        "no drift: any of 20 columns is said to drift": bool(flagged(shape(late)).any()),
+        "one column that moves by 1 sd is found": bool(flagged(shape(one))[0]),
+        "one column that scatters twice as far is found": bool(flagged(shape(wide))[0]),
+        "20 columns that move by 1 sd: some is found": bool(flagged(shape(every)).any()),
     }
 
 

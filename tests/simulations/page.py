@@ -192,7 +192,7 @@ CERTIFIED_BEFORE = {
 def _power(actual: Results) -> str:
     """Power of "better than chance" before and after."""
     rows = [
-        (name, count(n), old, *(_found(actual, statistic, name, n) for statistic in ("precision@30", "AUC")))
+        (name, count(n), old, *(_power_cell(actual, statistic, name, n) for statistic in ("precision@30", "AUC")))
         for (name, n), old in BEFORE.items()
     ]  # fmt: skip
     text = (
@@ -221,7 +221,7 @@ def _certified(actual: Results) -> str:
     return "## Power of certificates\n\n" + text + _table(header, rows)
 
 
-def _found(actual: Results, statistic: str, name: str, n: int) -> str:
+def _power_cell(actual: Results, statistic: str, name: str, n: int) -> str:
     tallies = [
         actual.get((promise, name, n))
         for promise in PROMISES

@@ -8,7 +8,7 @@ from tests.simulations.experiments import Case, Experiment, Outcome, Promise
 from tests.simulations.generators import BLOCK, MEMORY, VOLATILITY, autoregressive
 from tests.simulations.intervals import covers
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.means import mean_among
+from trueness.evaluation.means import masked_mean
 
 RATE, LEVEL, CONFIDENCE = 0.03, 0.2, 0.95
 """Share of days with an alarm; deviation of the mean return that lasts, of daily deviations."""
@@ -28,12 +28,12 @@ def returns_of(case: Case, rng: np.random.Generator) -> np.ndarray:
 def _paid(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
     """Alarms that know nothing of returns: what both estimate is 0."""
     returns = returns_of(case, rng)
-    among = autoregressive(rng, case.n, MEMORIES[case.variant]) > norm.isf(RATE)
-    if not among.any():
+    mask = autoregressive(rng, case.n, MEMORIES[case.variant]) > norm.isf(RATE)
+    if not mask.any():
         return {MEAN: None, LEAD: None}
     blocks = Blocks.of(case.n, time=np.arange(case.n), length=BLOCK)
-    own = mean_among(returns, among, blocks)
-    lead = own.minus(mean_among(returns, np.ones(case.n, bool), blocks))
+    own = masked_mean(returns, mask, blocks)
+    lead = own.minus(masked_mean(returns, np.ones(case.n, bool), blocks))
     return {
         MEAN: covers(own.estimate(CONFIDENCE), 0.0), LEAD: covers(lead.estimate(CONFIDENCE), 0.0),
     }  # fmt: skip

@@ -19,7 +19,7 @@ from tests.simulations.generators import autoregressive
 from trueness.checks import CheckInput
 from trueness.evaluation.best_baseline import against_best
 from trueness.evaluation.joint_draws import auc_draws
-from trueness.fit.guard import incidents
+from trueness.fit.monitor import training_warnings
 from trueness.judge.measured import estimates_of
 from trueness.predictions import Predictions
 from trueness.spec import Spec
@@ -210,12 +210,14 @@ class Network:
             "score": score[rows].astype(np.float32),
         })  # fmt: skip
 
-    def _incidents(self):
+    def _warnings(self):
         spec = spec_of_networks()
         return [
             {"fold": fold, **one.to_dict()}
             for fold, history in enumerate(self.history)
-            for one in incidents(history, spec, float(self.y[self.rows[fold]["validation"]].mean()))
+            for one in training_warnings(
+                history, spec, float(self.y[self.rows[fold]["validation"]].mean())
+            )
         ]
 
     def _differences(self):
@@ -231,7 +233,7 @@ class Network:
         spec, part = spec_of_networks(), self.predictions.part("oof")
         record = {
             "estimates": {n: e.to_dict() for n, e in estimates_of(part, spec.estimands).items()},
-            "best_epochs": self.best, "last_epochs": self.last, "incidents": self._incidents(),
+            "best_epochs": self.best, "last_epochs": self.last, "incidents": self._warnings(),
         }  # fmt: skip
         differences = self._differences() if compared else {}
         return CheckInput.of(spec, record, self.predictions, differences=differences)

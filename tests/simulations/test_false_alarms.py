@@ -13,7 +13,7 @@ from tests.simulations.faults import FAULTS
 from tests.simulations.rare_events import RareEvents
 from trueness.checks import CHECKS
 from trueness.evaluation.metrics import roc_auc
-from trueness.fit.guard import is_broken
+from trueness.fit.monitor import is_broken
 
 FEW = 5
 CHANCE = 1e-4

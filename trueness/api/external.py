@@ -155,9 +155,9 @@ def judge(
 
 def _check_columns(scores: object, of_data: Mapping[str, object]) -> None:
     """Refuse what only a table with names can have."""
-    given = [name for name, value in of_data.items() if value]
-    if given or scores is None or isinstance(scores, str):
-        what = f"{given[0]} names columns" if given else "scores are missing"
+    named = [name for name, value in of_data.items() if value]
+    if named or scores is None or isinstance(scores, str):
+        what = f"{named[0]} names columns" if named else "scores are missing"
         raise DataError(f"{what}; give the table with data=, or the scores as columns", "no_data")
 
 

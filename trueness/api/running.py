@@ -82,12 +82,12 @@ def run(
         if isinstance(campaign, str | Path):
             campaign = load_campaign(
                 campaign, data=data, vix=vix, features=features, protocol=protocol, recipe=recipe,
-                seeds=seeds, settings=settings, told=shown, store=kept, update=update,
+                seeds=seeds, settings=settings, callback=shown, store=kept, update=update,
             ).select(ids, priorities)  # fmt: skip
         with pool_on(on, workers) as pool:
             summary = carry_out(
                 campaign, kept, device=device, workers=workers, retry=retry, max_hours=max_hours,
-                listener=shown, update=update, pool=pool,
+                callback=shown, update=update, pool=pool,
             )  # fmt: skip
     if summary.interrupted:
         raise KeyboardInterrupt
@@ -98,8 +98,8 @@ def run(
     return Answer(board, kept)
 
 
-def _progress() -> Any:  # noqa: ANN401 - a context manager that yields a listener
-    from trueness.report.progress import ProgressListener
+def _progress() -> Any:  # noqa: ANN401 - a context manager that yields a callback
+    from trueness.report.progress import ProgressCallback
     from trueness.report.terminal import Screened
 
-    return ProgressListener(Screened(stderr=True, markup=False, emoji=False))
+    return ProgressCallback(Screened(stderr=True, markup=False, emoji=False))

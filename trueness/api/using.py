@@ -101,8 +101,8 @@ class Bundle:
         from trueness.bundle.monitoring import monitor
         from trueness.frames import as_frame
 
-        given = {"data": data, "vix": vix, "features": features}
-        read = self.predictor.load_if_given(given)
+        sources = {"data": data, "vix": vix, "features": features}
+        read = self.predictor.load_if_given(sources)
         table = None if labels is None else as_frame(labels)
         return Answer(monitor(self.predictor, read, table), MemoryStore())
 
@@ -129,8 +129,8 @@ class Bundle:
         """
         from trueness.bundle.exporting import export
 
-        given = {"data": data, "vix": vix, "features": features}
-        result = export(self.predictor, Path(path), given, None if rows is None else Path(rows))
+        sources = {"data": data, "vix": vix, "features": features}
+        result = export(self.predictor, Path(path), sources, None if rows is None else Path(rows))
         return Answer(result, MemoryStore())
 
     def as_estimator(self) -> BundleClassifier | TextsClassifier:
@@ -172,8 +172,8 @@ def finalize(
     from trueness.bundle.finalizing import finalize_named
     from trueness.bundle.predicting import load as load_bundle
 
-    given = {"data": data, "vix": vix, "features": features}
-    finalize_named(opened(store), run, given, Path(out), seeds=seeds, precision=precision,
+    sources = {"data": data, "vix": vix, "features": features}
+    finalize_named(opened(store), run, sources, Path(out), seeds=seeds, precision=precision,
                    refit=refit, device=device)  # fmt: skip
     return Bundle(load_bundle(out))
 
@@ -227,21 +227,21 @@ def importance(
     --------
     ``trueness.importance("D-01", partial=2).report("importance.html")``
     """
-    from trueness.attribution.asking import importance as found_of
+    from trueness.attribution.asking import importance as compute_importance
     from trueness.attribution.asking import is_about_titles
     from trueness.attribution.importance import Asked
     from trueness.attribution.words import Asked as Words
     from trueness.attribution.words_of_bundle import words_of
 
     kept, name = opened(store), str(run)
-    given = {"data": data, "vix": vix, "features": features}
+    sources = {"data": data, "vix": vix, "features": features}
     if text is not None or is_about_titles(kept, name):
         words = Words.of(text, texts, seed, open_test)
-        result = words_of(kept, name, given, words, device=device,
+        result = words_of(kept, name, sources, words, device=device,
                          access=("importance", words.question))  # fmt: skip
         return Answer(result, kept)
     asked = Asked(by, several(groups), repeats, seed or 0, partial)
-    return Answer(found_of(kept, name, given, asked, device=device,
+    return Answer(compute_importance(kept, name, sources, asked, device=device,
                            access=("importance", asked.question)), kept)  # fmt: skip
 
 

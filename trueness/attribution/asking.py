@@ -15,8 +15,6 @@ from trueness.attribution.groups import By, Group, chosen_groups, groups_of
 from trueness.attribution.importance import (
     Asked,
     Importance,
-    Progress,
-    Silent,
     Units,
     importance_of,
 )
@@ -29,6 +27,7 @@ from trueness.bundle.format import DESCRIPTION, NETWORK, open_bundle
 from trueness.bundle.oddities import of_data, unread
 from trueness.bundle.opened import Opened
 from trueness.bundle.predicting import Predictor, load, rows_key
+from trueness.callback import Callback
 from trueness.errors import TruenessError
 from trueness.examples import Examples
 from trueness.fit.device import choose_device
@@ -81,9 +80,9 @@ def is_bundle(wanted: str) -> bool:
 
 
 def importance(
-    store: AnyStore, wanted: str, given: Mapping[str, Any], asked: Asked | None = None, *,
+    store: AnyStore, wanted: str, sources: Mapping[str, Any], asked: Asked | None = None, *,
     device: str = "auto", access: tuple[str, str] | None = None,
-    progress: Progress | None = None,
+    callback: Callback | None = None,
 ) -> Importance:  # fmt: skip
     """What a run loses when its inputs are permuted, on units that no model was fitted on.
 
@@ -95,7 +94,7 @@ def importance(
     store : Store or MemoryStore
     wanted : str
         Id or key of a run, or the folder of a bundle, which is asked about rows after its training.
-    given : mapping
+    sources : mapping
         Sources of the task by option (``data``, ``vix``, ``features``), None where the record's own
         are meant.
     asked : Asked, optional
@@ -103,7 +102,7 @@ def importance(
         On which networks are asked.
     access : tuple of str, optional
         Verb and question for the ledger; bundles have none.
-    progress : Progress, optional
+    callback : Callback, optional
 
     Raises
     ------
@@ -112,23 +111,23 @@ def importance(
         for data that are not those of the run, ``not_reproduced``, ``unknown_group``, ``by``;
         of a bundle ``no_data``, ``training_rows``, ``old_data``, ``one_class``.
     """
-    asked, progress = asked or Asked(), progress or Silent()
+    asked, callback = asked or Asked(), callback or Callback()
     if is_bundle(wanted):
         predictor = load(wanted)
         assert isinstance(predictor, Predictor)  # others are asked about words
-        return _of_bundle(predictor, given, asked, progress)
+        return _of_bundle(predictor, sources, asked, callback)
     run, _ = find_run(store, wanted)
     name = " = ".join(names_of(store, run)) or run.key
     check_binary(run, "importances of inputs are")
     check_has_model(run, name)
-    data = data_of_run(run, name, given)
+    data = data_of_run(run, name, sources)
     members = members_of(store, run)
     for one in members:
         _check_same(one, name, data)
     part = measured_part(run)
-    progress.start("folds", sum(len(one.record["folds"]) for one in members))
+    callback.on_stage_start("folds", sum(len(one.record["folds"]) for one in members))
     models, notes = models_of_run(store, run, name, data, part, choose_device(device),
-                                  partial(progress.advance, 1))  # fmt: skip
+                                  partial(callback.on_progress, 1))  # fmt: skip
     by, groups = _groups(models, asked, data, run.spec.task.kind)
     unrecorded = unrecorded_notes(record_access(store, [run], *access)) if access else ()
     rule = run.estimands
@@ -136,9 +135,9 @@ def importance(
     units = Units(replace(part, frame=scored), rule.block, rule.budget, rule.confidence,
                   within=not task_of(run.spec.task.kind).tabular)  # fmt: skip
     return importance_of(
-        models, units, groups, asked, progress, name=name, key=run.key, label=run.record["label"],
+        models, units, groups, asked, callback, name=name, key=run.key, label=run.record["label"],
         part=counted(rule, rule.measured_on, part), by=by, noun=rule.nouns[0],
-        notes=[*notes, *unread([run.spec.task], given), *_chosen(run), *unrecorded],
+        notes=[*notes, *unread([run.spec.task], sources), *_chosen(run), *unrecorded],
     )  # fmt: skip
 
 
@@ -177,15 +176,15 @@ def _groups(models: Models, asked: Asked, data: Any, kind: str) -> tuple[By, lis
 
 
 def _of_bundle(
-    predictor: Predictor, given: Mapping[str, Any], asked: Asked, progress: Progress
+    predictor: Predictor, sources: Mapping[str, Any], asked: Asked, callback: Callback
 ) -> Importance:
     bundle, first = predictor.bundle, predictor.bundle.members[0]
-    if given.get("data") is None:
+    if sources.get("data") is None:
         raise TruenessError(
             f"{bundle.folder} was fitted on all of its data; give rows that came after as --data "
             "FILE, with their labels", "no_data",
         )  # fmt: skip
-    data = predictor.load(given)
+    data = predictor.load(sources)
     if data.digest == bundle.description["data"].get("digest"):
         raise TruenessError(
             f"{data.in_words()} are the data that the bundle was fitted on, which say nothing "
@@ -196,7 +195,7 @@ def _of_bundle(
     each = [(one, _labelled(predictor, one, read[rows_key(one.member)], data))
             for one in predictor.opened]  # fmt: skip
     examples, rule = each[0][1], first.spec.estimands
-    members = tuple(Member((_of_member(*one, predictor.beside),)) for one in each)
+    members = tuple(Member((_of_member(*one, predictor.base_folder),)) for one in each)
     models = Models(members, len(examples.y))
     by, groups = _groups(models, asked, data, bundle.task)
     columns = {"split": np.full(len(examples.y), NEW), "fold": np.zeros(len(examples.y), np.int16),
@@ -208,7 +207,7 @@ def _of_bundle(
     if not raised:
         notes.append("the bundle raises no alarm on these rows, so there is no precision")
     return importance_of(
-        models, units, groups, asked, progress, name=bundle.name,
+        models, units, groups, asked, callback, name=bundle.name,
         key=bundle.description["key"], label=bundle.description["label"], by=by,
         part=counted(replace(rule, measured_on=NEW), NEW, part), noun=rule.nouns[0], notes=notes,
     )  # fmt: skip
@@ -240,7 +239,7 @@ def _labelled(predictor: Predictor, one: Opened, examples: Examples, data: Any) 
     return replace(examples, y=y).only(rows)
 
 
-def _of_member(one: Opened, examples: Examples, beside: Path) -> FoldModel:
+def _of_member(one: Opened, examples: Examples, base_folder: Path) -> FoldModel:
     """A model of a bundle as that of a single fold."""
     spec, rows = one.member.spec, np.arange(len(examples.y))
     if one.member.form == NETWORK:
@@ -248,7 +247,7 @@ def _of_member(one: Opened, examples: Examples, beside: Path) -> FoldModel:
 
         read = windows_reader(spec, one.fitted, len(examples.features), examples.context,
                               choose_device("cpu"), one.member.settings["precision"],
-                              beside)  # fmt: skip
+                              base_folder)  # fmt: skip
         return of_windows(0, rows, examples, rows, read)
     x, _ = columns_of(examples, spec.model.inputs, examples.starts(0))
     kind, fitted = spec.model.kind, one.fitted

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trueness.attribution.importance import GroupImportance, Importance, PartialDependence
-from trueness.document import Beside, Column, Document, Figure, Items, Part, Sentence, Style, Table
+from trueness.document import Column, Document, Figure, HConcat, Items, Part, Sentence, Style, Table
 from trueness.document.numbers import count, estimate, level, listed, percent, plural, share
 from trueness.evaluation.selection import Contrast
 
@@ -24,10 +24,10 @@ def document_of(result: Importance) -> Document:
     parts: list[Part] = [
         Sentence(_verdict(result), "verdict"), Items([*_facts(result), *result.notes]),
         Sentence(PERMUTED), _table(result),
-        Beside([_bars(result, name) for name in _measures(result)]),
+        HConcat([_bars(result, name) for name in _measures(result)]),
     ]  # fmt: skip
     if result.partial:
-        parts += [Sentence(_of_curves(result)), Beside([_curve(one) for one in result.partial])]
+        parts += [Sentence(_of_curves(result)), HConcat([_curve(one) for one in result.partial])]
     return Document(f"Importance of the inputs of {result.name}", parts, result.label)
 
 

@@ -86,8 +86,8 @@ def groups_of(features: Sequence[str], by: By, inputs: Sequence[str] = ()) -> li
 
 def _column_of(name: str, inputs: Sequence[str]) -> str:
     """Column of a table that an input is made of, the longest whose name begins it."""
-    begun = [one for one in inputs if name == one or name.startswith((f"{one}_", f"{one} "))]
-    return max(begun, key=len, default=name)
+    matches = [one for one in inputs if name == one or name.startswith((f"{one}_", f"{one} "))]
+    return max(matches, key=len, default=name)
 
 
 def chosen_groups(groups: Sequence[Group], wanted: Sequence[str]) -> list[Group]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,7 @@ from scipy.special import expit
 from trueness import interrupts
 from trueness.attribution.groups import By, Group, alike, alike_note
 from trueness.attribution.models import FoldModel, Models
+from trueness.callback import Callback
 from trueness.document import Document
 from trueness.errors import TruenessError, at_least
 from trueness.evaluation.intervals import Estimate
@@ -29,29 +30,6 @@ Index = NDArray[np.int64]
 MOST_REPEATS = 1000
 GRID = 10
 """Quantiles of a column at which it is held."""
-
-
-class Progress(Protocol):
-    """Hears how far the work has come."""
-
-    def start(self, stage: str, total: float) -> None:
-        """Begin a stage of so many steps."""
-        ...
-
-    def advance(self, amount: float, text: str = "") -> None:
-        """Finish so many steps."""
-        ...
-
-
-@dataclass(frozen=True)
-class Silent:
-    """Tells nobody."""
-
-    def start(self, stage: str, total: float) -> None:
-        """Begin a stage."""
-
-    def advance(self, amount: float, text: str = "") -> None:
-        """Finish some of it."""
 
 
 @dataclass(frozen=True)
@@ -266,7 +244,7 @@ class Importance:
 
 def importance_of(
     models: Models, units: Units, groups: Sequence[Group], asked: Asked,
-    progress: Progress, **about: Any,  # noqa: ANN401 - name, key, label, part, notes, noun
+    callback: Callback, **about: Any,  # noqa: ANN401 - name, key, label, part, notes, noun
 ) -> Importance:  # fmt: skip
     """Permute group after group, and compare what the models say with what they said.
 
@@ -276,7 +254,7 @@ def importance_of(
     units : Units
     groups : sequence of Group
     asked : Asked
-    progress : Progress
+    callback : Callback
     about
         Further fields of `Importance`.
 
@@ -292,8 +270,8 @@ def importance_of(
                             "scores", "one_class")  # fmt: skip
     blocks, alarms = part.blocks(units.block), min(units.alarms, n)
     donors = donors_of(models, units, asked)
-    progress.start("permuting", len(groups) * asked.repeats)
-    permuted = (_permuted(models, group, donors, progress) for group in groups)
+    callback.on_stage_start("permuting", len(groups) * asked.repeats)
+    permuted = (_permuted(models, group, donors, callback) for group in groups)
     drops = score_drops(part.y, part.score, permuted, blocks=blocks, alarms=alarms,
                         confidence=units.confidence)  # fmt: skip
     contributions = _contributions(models, groups)
@@ -307,7 +285,7 @@ def importance_of(
     return Importance(
         n=n, positives=k, alarms=alarms, block=units.length, repeats=asked.repeats,
         seed=asked.seed, confidence=units.confidence, measures=_as_it_is(units, alarms),
-        groups=result, partial=[_partial(models, one, progress) for one in wanted],
+        groups=result, partial=[_partial(models, one, callback) for one in wanted],
         notes=notes, **about,
     )  # fmt: skip
 
@@ -355,7 +333,7 @@ def donors_of(models: Models, units: Units, asked: Asked) -> list[dict[int, Inde
 
 
 def _permuted(
-    models: Models, group: Group, donors: Sequence[dict[int, Index]], progress: Progress
+    models: Models, group: Group, donors: Sequence[dict[int, Index]], callback: Callback
 ) -> Array:
     """Scores with a group permuted, (repeats, n)."""
 
@@ -366,7 +344,7 @@ def _permuted(
     for donor in donors:
         interrupts.check()
         result.append(models.scores(partial(logits, donor=donor)))
-        progress.advance(1, group.name)
+        callback.on_progress(1, group.name)
     return np.array(result)
 
 
@@ -409,13 +387,13 @@ def _as_it_is(units: Units, alarms: int) -> dict[str, Estimate]:
 # ------------------------------------------------------------------------------ partial dependence
 
 
-def _partial(models: Models, group: Group, progress: Progress) -> PartialDependence:
+def _partial(models: Models, group: Group, callback: Callback) -> PartialDependence:
     """Of the column of a group that moves the models most."""
-    progress.start(f"holding {group.name}", len(group.columns))
+    callback.on_stage_start(f"holding {group.name}", len(group.columns))
     result = []
     for column in group.columns:
         result.append(partial_dependence(models, group.name, column))
-        progress.advance(1, column)
+        callback.on_progress(1, column)
     return max(result, key=lambda one: one.range)
 
 

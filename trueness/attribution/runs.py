@@ -25,14 +25,14 @@ from trueness.store import AnyStore, Run
 from trueness.tasks import task_of
 
 Index = NDArray[np.int64]
-Told = Callable[[str], None]
+Report = Callable[[str], None]
 CLOSE, CLOSE_BF16 = 1e-3, 3e-2
 """Difference of two logits, in units of the larger of 1 and the largest logit, that is rounding."""
 
 
 def models_of_run(
     store: AnyStore, run: Run, name: str, data: Any, part: Predictions, device: Device,  # noqa: ANN401
-    told: Told,
+    report: Report,
 ) -> tuple[Models, list[str]]:  # fmt: skip
     """Models that gave the scores of a run on its measured units, and what differs from then.
 
@@ -49,7 +49,7 @@ def models_of_run(
         Its measured units, in order.
     device : Device
         On which networks are asked.
-    told : callable
+    report : callable
         Takes a line about each fold.
 
     Raises
@@ -64,7 +64,7 @@ def models_of_run(
         key = task.examples_key(one.spec)
         if key not in prepared:
             prepared[key] = task.examples(one.spec, data)
-        members.append(Member(tuple(_folds(one, prepared[key], part, device, told))))
+        members.append(Member(tuple(_folds(one, prepared[key], part, device, report))))
     models = Models(tuple(members), len(part))
     return models, _reproduced(models, part, name, _tolerance(store, run))
 
@@ -85,7 +85,7 @@ def members_of(store: AnyStore, run: Run) -> list[Run]:
 
 
 def _folds(
-    run: Run, examples: Examples, part: Predictions, device: Device, told: Told
+    run: Run, examples: Examples, part: Predictions, device: Device, report: Report
 ) -> Iterator[FoldModel]:
     """Fold after fold; what each predicts stands in the order of the measured units."""
     where = dict(zip(part.id.tolist(), range(len(part)), strict=True))
@@ -101,7 +101,7 @@ def _folds(
         order = np.argsort(rows)
         units[fold] = rows[order], places[order]
     make = _networks if run.spec.model.is_network else _estimators
-    yield from make(run, examples, units, device, told)
+    yield from make(run, examples, units, device, report)
 
 
 Units = dict[int, tuple[Index, Index]]
@@ -109,7 +109,7 @@ Units = dict[int, tuple[Index, Index]]
 
 
 def _networks(
-    run: Run, examples: Examples, units: Units, device: Device, told: Told
+    run: Run, examples: Examples, units: Units, device: Device, report: Report
 ) -> Iterator[FoldModel]:
     from trueness.fit.scoring import windows_reader
 
@@ -123,20 +123,20 @@ def _networks(
             continue
         if not own:
             raise StoreError(f"{run.key} keeps no weights of fold {fold + 1}", "no_weights")
-        told(f"fold {fold + 1}")
+        report(f"fold {fold + 1}")
         read = windows_reader(run.spec, own, len(examples.features), examples.context, device,
                               precision)  # fmt: skip
         yield of_windows(fold, rows, examples, places, read)
 
 
 def _estimators(
-    run: Run, examples: Examples, units: Units, device: Device, told: Told
+    run: Run, examples: Examples, units: Units, device: Device, report: Report
 ) -> Iterator[FoldModel]:
     del device
     kind = run.spec.model.kind
     for one in fitted_folds(examples, run.spec):
         interrupts.check()
-        told(f"fold {one.fold + 1}: {one.chosen}")
+        report(f"fold {one.fold + 1}: {one.chosen}")
         rows, places = units[one.fold]
         if not len(rows):
             continue

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, stdtrit
 
 from trueness import interrupts
-from trueness.attribution.importance import Progress, Silent
 from trueness.attribution.word_effects import TextEffect, WordEffect, WordImportance
 from trueness.bundle.finalizing import data_of_run
+from trueness.callback import Callback
 from trueness.errors import DataError, TruenessError, at_least
 from trueness.evaluation.intervals import Estimate
 from trueness.fit.device import choose_device
@@ -81,9 +81,9 @@ class Asked:
             return cls(None, at_least("texts", MOST_TEXTS if texts is None else texts, 1),
                        at_least("seed", seed or 0, 0), opened)  # fmt: skip
         draw = {"--texts": texts is not None, "--seed": seed is not None, "--open-test": opened}
-        if beside := [name for name, is_given in draw.items() if is_given]:
-            raise TruenessError(f"{beside[0]} is about texts that are drawn, and --text asks about "
-                                "one; leave one of them out", "no_option")  # fmt: skip
+        if conflicting := [name for name, is_given in draw.items() if is_given]:
+            raise TruenessError(f"{conflicting[0]} is about texts that are drawn, and --text asks "
+                                "about one; leave one of them out", "no_option")  # fmt: skip
         cleaned = pl.DataFrame({"text": [text]}).select(clean_text("text")).item()
         if not cleaned:
             raise TruenessError("the text is empty; give one with words", "text")
@@ -96,8 +96,8 @@ class Asked:
 
 
 def word_importance(
-    store: AnyStore, wanted: str, given: Mapping[str, Any], asked: Asked | None = None, *,
-    device: str = "auto", access: tuple[str, str] | None = None, progress: Progress | None = None,
+    store: AnyStore, wanted: str, sources: Mapping[str, Any], asked: Asked | None = None, *,
+    device: str = "auto", access: tuple[str, str] | None = None, callback: Callback | None = None,
 ) -> WordImportance:  # fmt: skip
     """Words that move the classes of an encoder, over evaluated texts or in one that is given.
 
@@ -110,13 +110,13 @@ def word_importance(
     store : Store or MemoryStore
     wanted : str
         Id or key of a run on titles, no baseline.
-    given : mapping
+    sources : mapping
         Corpus as ``data``; that of the record without it.
     asked : Asked, optional
     device : str
     access : tuple of str, optional
         Verb and question for the ledger, of evaluated texts.
-    progress : Progress, optional
+    callback : Callback, optional
 
     Raises
     ------
@@ -132,9 +132,9 @@ def word_importance(
     about, columns = (name, run.key, run.record["label"]), run.record["data"].get("columns", {})
     classifier = load_classifier(run, choose_device(device))
     if asked.text is not None:
-        return of_text(*about, classifier.logits, classifier.classes, asked, given, columns)
+        return of_text(*about, classifier.logits, classifier.classes, asked, sources, columns)
     part = "test" if asked.opened else "validation"
-    titles = corpus_of(run, name, given).part(part)
+    titles = corpus_of(run, name, sources).part(part)
     rng = np.random.default_rng(asked.seed)
     rows = np.sort(rng.permutation(len(titles))[: asked.most])
     chosen, cluster = titles.texts.gather(rows), np.asarray(titles.cluster)[rows]
@@ -149,20 +149,20 @@ def word_importance(
         classifier.logits,
         chosen.to_list(),
         base,
-        progress or Silent(),
+        callback or Callback(),
         run.key,
         fixed={*markers_of(columns), NONE},
     )
-    result, judged = mean_effects(words, row, effects, cluster, classifier.classes, CONFIDENCE)
+    result, n_evaluated = mean_effects(words, row, effects, cluster, classifier.classes, CONFIDENCE)
     return WordImportance(
-        *about, part, len(rows), len(titles), len(set(words)), judged, CONFIDENCE,
+        *about, part, len(rows), len(titles), len(set(words)), n_evaluated, CONFIDENCE,
         classifier.classes, result, None, asked.seed, unrecorded,
     )  # fmt: skip
 
 
 def of_text(
     name: str, key: str, label: str, logits: Logits, classes: Sequence[str], asked: Asked,
-    given: Mapping[str, Any], columns: Mapping[str, Any],
+    sources: Mapping[str, Any], columns: Mapping[str, Any],
 ) -> WordImportance:  # fmt: skip
     """Words that move the classes of one text.
 
@@ -178,14 +178,14 @@ def of_text(
     classes : sequence of K str
     asked : Asked
         With a text.
-    given : mapping
+    sources : mapping
         Sources, which a text does not need.
     columns : mapping
         Of the corpus of the model.
     """
     text, lost = completed(asked.text or "", columns)
     base = np.asarray(logits(pl.Series([text], dtype=pl.String)))
-    words, _, effects = left_out(logits, [text], base, Silent(), "", keep_forms=True,
+    words, _, effects = left_out(logits, [text], base, Callback(), "", keep_forms=True,
                                  fixed={*markers_of(columns), NONE})  # fmt: skip
     log_p = log_softmax(base[0].astype(np.float64))
     order = np.argsort(-log_p, kind="stable")
@@ -200,7 +200,7 @@ def of_text(
             f"{marker(name)}"
             for name in lost
         ],
-        *["--data is not read where --text is given"] * (given.get("data") is not None),
+        *["--data is not read where --text is given"] * (sources.get("data") is not None),
     ]
     return WordImportance(
         name, key, label, "", 1, 1, len(set(words)), 0, CONFIDENCE, tuple(classes), [],
@@ -208,7 +208,7 @@ def of_text(
     )  # fmt: skip
 
 
-def corpus_of(run: Run, name: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a Corpus
+def corpus_of(run: Run, name: str, sources: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a Corpus
     """Corpus of a run on titles: the one that is given as ``data``, or that of its record.
 
     Raises
@@ -216,7 +216,7 @@ def corpus_of(run: Run, name: str, given: Mapping[str, Any]) -> Any:  # noqa: AN
     TruenessError
         With code ``no_data``, or ``other_data`` for another one.
     """
-    data = data_of_run(run, name, given)
+    data = data_of_run(run, name, sources)
     if data.corpus is None or data.digest != run.record["data"]["digest"]:
         raise TruenessError(f"{data.in_words()} is not the corpus of {name} "
                             f"({run.record['data']['digest']})", "other_data")  # fmt: skip
@@ -252,7 +252,7 @@ def unit_of(word: str) -> str:
 
 
 def left_out(
-    logits: Logits, texts: Sequence[str], base: NDArray[Any], progress: Progress,
+    logits: Logits, texts: Sequence[str], base: NDArray[Any], callback: Callback,
     what: str = "", *, keep_forms: bool = False, fixed: Collection[str] = (),
 ) -> tuple[list[str], Index, Array]:  # fmt: skip
     """Every text without each of its words: what that takes from each class.
@@ -265,7 +265,7 @@ def left_out(
         Those of a single word have none that can be left out.
     base : (n, K)
         Logits of the texts.
-    progress : Progress
+    callback : Callback
     what : str
         Shown beside the progress.
     keep_forms : bool
@@ -288,12 +288,12 @@ def left_out(
             row.append(i)
             shorter.append(" ".join([*units[:at], *units[at + 1 :]]))
     rows, result = np.array(row, np.int64), [np.empty((0, base.shape[1]))]
-    progress.start("leaving words out", len(shorter))
+    callback.on_stage_start("leaving words out", len(shorter))
     for at in range(0, len(shorter), AT_ONCE):
         interrupts.check()
         some = pl.Series(shorter[at : at + AT_ONCE], dtype=pl.String)
         result.append(log_softmax(np.asarray(logits(some), np.float64), axis=1))
-        progress.advance(len(some), what)
+        callback.on_progress(len(some), what)
     whole = log_softmax(np.asarray(base, np.float64), axis=1)
     return words, rows, whole[rows] - np.concatenate(result)
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from trueness.attribution.word_effects import TextEffect, WordEffect, WordImportance
 from trueness.document import (
-    Beside,
     Column,
     Document,
     Figure,
+    HConcat,
     Items,
     Part,
     Section,
@@ -94,7 +94,7 @@ def _of_text(result: WordImportance, one: TextEffect) -> list[Part]:
     return [
         Sentence(f"“{one.text}” is {one.label}.", "verdict"), Items([said, *result.notes]),
         Sentence(MEANT), Table(columns, rows, "Effect of each word, log-probability"),
-        Beside([_of_words(one)]),
+        HConcat([_of_words(one)]),
     ]  # fmt: skip
 
 

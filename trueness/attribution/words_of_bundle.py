@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from trueness.attribution.asking import is_bundle
-from trueness.attribution.importance import Progress, Silent
 from trueness.attribution.word_effects import WordImportance
 from trueness.attribution.words import (
     CONFIDENCE,
@@ -20,6 +19,7 @@ from trueness.attribution.words import (
 )
 from trueness.bundle.classifying import TitlesPredictor
 from trueness.bundle.predicting import load
+from trueness.callback import Callback
 from trueness.errors import TruenessError
 from trueness.store import AnyStore
 from trueness.text.fields import NONE, markers_of
@@ -29,8 +29,8 @@ GIVEN = "given"
 
 
 def words_of(
-    store: AnyStore, wanted: str, given: Mapping[str, Any], asked: Asked, *, device: str = "auto",
-    access: tuple[str, str] | None = None, progress: Progress | None = None,
+    store: AnyStore, wanted: str, sources: Mapping[str, Any], asked: Asked, *, device: str = "auto",
+    access: tuple[str, str] | None = None, callback: Callback | None = None,
 ) -> WordImportance:  # fmt: skip
     """Words that move the classes of a run, see `word_importance`, or of a bundle.
 
@@ -41,29 +41,29 @@ def words_of(
     store : Store or MemoryStore
     wanted : str
         Id or key of a run, or the folder of a bundle.
-    given : mapping
+    sources : mapping
         Corpus of a run, or texts for a bundle, as ``data``.
     asked : Asked
     device : str
     access : tuple of str, optional
         Verb and question for the ledger, of a run.
-    progress : Progress, optional
+    callback : Callback, optional
 
     Raises
     ------
     TruenessError
         As `word_importance`; of a bundle with code ``not_titles``, ``no_data`` without texts,
         ``no_option`` for the test part, which it was fitted on, and those of
-        `trueness.text.given.given_texts`.
+        `trueness.text.inputs.input_texts`.
     """
     if not is_bundle(wanted):
-        return word_importance(store, wanted, given, asked, device=device, access=access,
-                               progress=progress)  # fmt: skip
-    return _of_bundle(wanted, given, asked, device, progress or Silent())
+        return word_importance(store, wanted, sources, asked, device=device, access=access,
+                               callback=callback)  # fmt: skip
+    return _of_bundle(wanted, sources, asked, device, callback or Callback())
 
 
 def _of_bundle(
-    folder: str, given: Mapping[str, Any], asked: Asked, device: str, progress: Progress
+    folder: str, sources: Mapping[str, Any], asked: Asked, device: str, callback: Callback
 ) -> WordImportance:
     predictor = load(folder, device=device)
     if not isinstance(predictor, TitlesPredictor):
@@ -76,8 +76,8 @@ def _of_bundle(
                             "well; leave it out", "no_option")  # fmt: skip
     if asked.text is not None:
         classes = predictor.promise.classes
-        return of_text(*about, predictor.logits, classes, asked, given, predictor.recipe)
-    read = predictor.load_if_given(given)
+        return of_text(*about, predictor.logits, classes, asked, sources, predictor.recipe)
+    read = predictor.load_if_given(sources)
     if read is None:
         raise TruenessError(f"{folder} was fitted on all texts of its corpus; give others as "
                             "--data FILE, or one as --text", "no_data")  # fmt: skip
@@ -87,13 +87,13 @@ def _of_bundle(
     rng = np.random.default_rng(asked.seed)
     chosen = every.gather(np.sort(rng.permutation(len(every))[: asked.most]))
     words, row, effects = left_out(predictor.logits, chosen.to_list(), predictor.logits(chosen),
-                                   progress, about[0],
+                                   callback, about[0],
                                    fixed={*markers_of(predictor.recipe), NONE})  # fmt: skip
     cluster = chosen.rank("dense").to_numpy()
     classes = predictor.promise.classes
-    result, judged = mean_effects(words, row, effects, cluster, classes, CONFIDENCE)
+    result, n_evaluated = mean_effects(words, row, effects, cluster, classes, CONFIDENCE)
     return WordImportance(
-        *about, GIVEN, len(chosen), len(every), len(set(words)), judged, CONFIDENCE, classes,
+        *about, GIVEN, len(chosen), len(every), len(set(words)), n_evaluated, CONFIDENCE, classes,
         result, None, asked.seed,
         (*read.notes, "texts that differ count as independent: where several are about one "
                       "product, intervals are too narrow"),

@@ -68,7 +68,7 @@ def some_of(rows: Titles, inside: NDArray[np.bool_]) -> Titles:
 
 def cross_fitted(
     rows: Titles, classes: Sequence[str], spec: TitlesSpec, score: Score, *, folds: int = FOLDS,
-    seed: int = 0, heard: Callable[[float], Any] = lambda _: None,
+    seed: int = 0, on_progress: Callable[[float], Any] = lambda _: None,
 ) -> NDArray[np.float32]:  # fmt: skip
     """Logits (n, K) of texts, each by a model that was fitted on other clusters.
 
@@ -85,7 +85,7 @@ def cross_fitted(
     score : callable
         See `fit_titles_baseline`.
     folds, seed : int
-    heard : callable
+    on_progress : callable
         Takes 1 after each fold.
     """
     fold = cluster_folds(rows.cluster, rows.y, folds, seed)
@@ -97,5 +97,5 @@ def cross_fitted(
         parts = _Fold(spec.task.corpus, tuple(classes), rows, part_of)
         fit = fit_titles_baseline(spec, parts, score)
         logits[fold == k] = fit.logits["test"]
-        heard(1)
+        on_progress(1)
     return logits

@@ -56,7 +56,7 @@ class FoldFitted:
     chosen: str
 
 
-def fit_estimator(examples: Examples, spec: Spec, beside: Path = Path()) -> EstimatorFit:
+def fit_estimator(examples: Examples, spec: Spec, base_folder: Path = Path()) -> EstimatorFit:
     """Fit a model in every fold, on the training part of the fold alone.
 
     Parameters
@@ -65,7 +65,7 @@ def fit_estimator(examples: Examples, spec: Spec, beside: Path = Path()) -> Esti
         N windows, F folds.
     spec : Spec
         Its model has the engine ``estimators``; what it refers to is pinned (`own.pinned`).
-    beside : Path
+    base_folder : Path
         Folder of own files, that of the campaign.
 
     Returns
@@ -85,14 +85,16 @@ def fit_estimator(examples: Examples, spec: Spec, beside: Path = Path()) -> Esti
     began = time.perf_counter()
     logits = np.full((examples.n_folds, len(examples.y)), np.nan, np.float32)
     chosen = []
-    for one in fitted_folds(examples, spec, beside):
+    for one in fitted_folds(examples, spec, base_folder):
         present = np.flatnonzero(examples.parts[one.fold])
         logits[one.fold, present] = logits_of(one.fitted, one.x[present], spec.model.kind)
         chosen.append(one.chosen)
     return EstimatorFit(spec, logits, chosen, time.perf_counter() - began)
 
 
-def fitted_folds(examples: Examples, spec: Spec, beside: Path = Path()) -> Iterator[FoldFitted]:
+def fitted_folds(
+    examples: Examples, spec: Spec, base_folder: Path = Path()
+) -> Iterator[FoldFitted]:
     """The model fitted in fold after fold, with the columns that it reads there.
 
     Raises
@@ -100,14 +102,14 @@ def fitted_folds(examples: Examples, spec: Spec, beside: Path = Path()) -> Itera
     DataError, SpecError
         As `fit_estimator` does.
     """
-    _check(examples, spec, beside)
+    _check(examples, spec, base_folder)
     model: Any = spec.model
     for fold, columns in enumerate(_columns(examples, model.inputs)):
-        fitted, what = FITS[model.kind](_job(examples, spec, beside, fold, columns))
+        fitted, what = FITS[model.kind](_job(examples, spec, base_folder, fold, columns))
         yield FoldFitted(fold, fitted, columns[0], what)
 
 
-def check_estimator(examples: Examples, spec: Spec, beside: Path = Path()) -> None:
+def check_estimator(examples: Examples, spec: Spec, base_folder: Path = Path()) -> None:
     """Refuse what could only fail later, before anything trains: trains and writes nothing.
 
     Code that nobody here has seen is fitted to a few examples of the first fold, and to all of the
@@ -118,12 +120,12 @@ def check_estimator(examples: Examples, spec: Spec, beside: Path = Path()) -> No
     DataError, SpecError
         As `fit_estimator` does.
     """
-    _check(examples, spec, beside)
+    _check(examples, spec, base_folder)
     model: Any = spec.model
     if not model.probed:
         return
     columns = next(_columns(examples, model.inputs))
-    whole = _job(examples, spec, beside, 0, columns)
+    whole = _job(examples, spec, base_folder, 0, columns)
     rows = columns[0][np.flatnonzero(examples.parts[0])[:PROBED]]
     try:
         logits_of(FITS[model.kind](_few(whole))[0], rows, model.kind)
@@ -133,7 +135,7 @@ def check_estimator(examples: Examples, spec: Spec, beside: Path = Path()) -> No
         logits_of(FITS[model.kind](whole)[0], rows, model.kind)
 
 
-def refitted(examples: Examples, spec: Spec, beside: Path = Path()) -> tuple[Fitted, str]:
+def refitted(examples: Examples, spec: Spec, base_folder: Path = Path()) -> tuple[Fitted, str]:
     """The model fitted in the only fold of some examples, and what was chosen, in words.
 
     Raises
@@ -141,16 +143,16 @@ def refitted(examples: Examples, spec: Spec, beside: Path = Path()) -> tuple[Fit
     DataError, SpecError
         As `fit_estimator` does.
     """
-    _check(examples, spec, beside)
+    _check(examples, spec, base_folder)
     model: Any = spec.model
     columns = next(_columns(examples, model.inputs))
-    return FITS[model.kind](_job(examples, spec, beside, 0, columns))
+    return FITS[model.kind](_job(examples, spec, base_folder, 0, columns))
 
 
-def _check(examples: Examples, spec: Spec, beside: Path) -> None:
+def _check(examples: Examples, spec: Spec, base_folder: Path) -> None:
     """Refuse code that is not here, and folds without both classes."""
     if spec.model.reference is not None:
-        check_pinned(spec.model, beside)
+        check_pinned(spec.model, base_folder)
     needed = ["train", *(["validation"] if spec.model.validates else [])]
     for fold, counts in enumerate(examples.counts(), 1):
         for part in needed:
@@ -175,14 +177,14 @@ def _columns(examples: Examples, rule: str) -> Any:  # noqa: ANN401 - an iterato
 
 
 def _job(
-    examples: Examples, spec: Spec, beside: Path, fold: int,
+    examples: Examples, spec: Spec, base_folder: Path, fold: int,
     columns: tuple[Array, tuple[str, ...]],
 ) -> Job:  # fmt: skip
     """What is fitted in a fold."""
     x, names = columns
     rows = [examples.members(part, fold) for part in ("train", "validation")]
     train, validation = (Part(x[i], examples.y[i], names) for i in rows)
-    return Job(spec.model, train, validation, spec.canonical().seed, beside)
+    return Job(spec.model, train, validation, spec.canonical().seed, base_folder)
 
 
 def _few(job: Job) -> Job:

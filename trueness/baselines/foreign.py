@@ -37,10 +37,10 @@ def estimator(job: Job) -> tuple[Fitted, str]:
     """Fit a class on the training part."""
     model = _made(job)
     x, y = job.train.x.copy(), job.train.y.astype(np.int64)
-    with translate_errors(f"{job.model.of}: fit", "estimator_fit", job.beside):
+    with translate_errors(f"{job.model.of}: fit", "estimator_fit", job.base_folder):
         model.fit(x, y)
     _check_untouched(job.model.of, "fit", (x, job.train.x), (y, job.train.y))
-    return Foreign(model, job.model.of, job.beside), ""
+    return Foreign(model, job.model.of, job.base_folder), ""
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class Foreign:
     model : estimator
     of : str
         Its class, as a spec names it.
-    beside : Path
+    base_folder : Path
         Folder of own files, for messages.
     """
 
     model: Any
     of: str
-    beside: Path = Path()
+    base_folder: Path = Path()
     form: ClassVar[str] = "estimator"
 
     def logits(self, x: Array) -> Array:
@@ -84,10 +84,10 @@ class Foreign:
 def _made(job: Job) -> Any:  # noqa: ANN401 - whatever the class makes
     """An estimator with its parameters, seed and threads."""
     what, params = job.model.of, job.model.params
-    make = load(what, job.beside)
-    with translate_errors(f"{what}: its arguments", "estimator_params", job.beside):
-        given = _settings(_arguments(make), set(params), job.seed)
-        model = make(**{**given, **params})
+    make = load(what, job.base_folder)
+    with translate_errors(f"{what}: its arguments", "estimator_params", job.base_folder):
+        arguments = _settings(_arguments(make), set(params), job.seed)
+        model = make(**{**arguments, **params})
     lacks = [] if callable(getattr(model, "fit", None)) else ["fit"]
     lacks += [] if method_of(model) else [" or ".join(reversed(SCORES))]
     if lacks:
@@ -97,12 +97,12 @@ def _made(job: Job) -> Any:  # noqa: ANN401 - whatever the class makes
 
 def _settings(taken: set[str], said: set[str], seed: int) -> dict[str, Any]:
     """Seed, threads and silence, of a class that takes them and a run that says nothing of them."""
-    given = {}
+    arguments = {}
     for names, value, others in ((SEEDS, seed, ()), *SETTINGS):
         first = next((name for name in names if name in taken), None)
         if first is not None and not said & {*names, *others}:
-            given[first] = value
-    return given
+            arguments[first] = value
+    return arguments
 
 
 def _arguments(make: Any) -> set[str]:  # noqa: ANN401 - a class or a function
@@ -132,7 +132,7 @@ def _scores(one: Foreign, rows: Array) -> Array:
     model, x = one.model, rows.copy()
     name = method_of(model)
     what = f"{one.of}: {name}"
-    with translate_errors(what, "estimator_fit", one.beside):
+    with translate_errors(what, "estimator_fit", one.base_folder):
         answer = getattr(model, name)(x)
     _check_untouched(one.of, name, (x, rows))
     values = _numbers(what, answer)
@@ -169,7 +169,7 @@ def _numbers(what: str, answer: Any) -> NDArray[np.float64]:  # noqa: ANN401
 
 def _check_untouched(of: str, name: str, *pairs: tuple[NDArray[Any], NDArray[Any]]) -> None:
     """Refuse an estimator that changed what it was given."""
-    if not all(np.array_equal(given, kept, equal_nan=True) for given, kept in pairs):
+    if not all(np.array_equal(passed, kept, equal_nan=True) for passed, kept in pairs):
         raise SpecError(
             f"{of}: {name} modifies its input; let it work on a copy",
             "estimator_modifies",

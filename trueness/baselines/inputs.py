@@ -39,7 +39,7 @@ class Job:
     train, validation : Part
         The validation part is empty where nothing is chosen on it and there is none.
     seed : int
-    beside : Path
+    base_folder : Path
         Folder of own files.
     """
 
@@ -47,7 +47,7 @@ class Job:
     train: Part
     validation: Part
     seed: int
-    beside: Path
+    base_folder: Path
 
 
 Fit: TypeAlias = Callable[[Job], tuple[Fitted, str]]

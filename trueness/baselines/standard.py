@@ -44,12 +44,12 @@ def one_feature(job: Job) -> tuple[Fitted, str]:
 
 def logistic(job: Job) -> tuple[Fitted, str]:
     """L2 logistic regression; the penalty that is given, or that with the best validation AUC."""
-    given = job.model.C
+    C = job.model.C
     fits = []
-    for penalty in PENALTIES if given is None else (given,):
+    for penalty in PENALTIES if C is None else (C,):
         model = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=2000))
         model.fit(job.train.x, job.train.y)
-        score = 0.0 if given is not None else roc_auc_score(
+        score = 0.0 if C is not None else roc_auc_score(
             job.validation.y, model.decision_function(job.validation.x)
         )  # fmt: skip
         fits.append((score, penalty, model))

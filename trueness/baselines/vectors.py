@@ -17,7 +17,7 @@ from trueness.baselines.titles import PARTS, Score, TitlesFit, chosen_penalty
 from trueness.errors import StoreError
 from trueness.spec.titles import LinearHead, TitlesSpec, Vectors
 from trueness.text.corpus import Parts
-from trueness.text.static.given import GivenVectors
+from trueness.text.static.arrays import ArrayVectors
 from trueness.text.static.tokens import TokenVectors
 
 Floats = NDArray[np.float32]
@@ -91,7 +91,7 @@ class VectorClassifier:
 
 
 def classifier_of(
-    spec: TitlesSpec, vectors: TokenVectors | GivenVectors, layers: tuple[Layer, ...],
+    spec: TitlesSpec, vectors: TokenVectors | ArrayVectors, layers: tuple[Layer, ...],
     temperature: float = 1.0,
 ) -> VectorClassifier:  # fmt: skip
     """A head that new texts can be given to.
@@ -101,14 +101,14 @@ def classifier_of(
     StoreError
         With code ``no_encoder`` for vectors that were given by the ids of texts.
     """
-    if isinstance(vectors, GivenVectors):
+    if isinstance(vectors, ArrayVectors):
         raise StoreError("its vectors were given by the ids of the texts, so that new texts have "
                          "none; it can be judged, not used", "no_encoder")  # fmt: skip
     return VectorClassifier(vectors, layers, spec.task.max_tokens, temperature)
 
 
 def fit_linear_head(
-    spec: TitlesSpec, corpus: Parts, vectors: TokenVectors | GivenVectors, score: Score
+    spec: TitlesSpec, corpus: Parts, vectors: TokenVectors | ArrayVectors, score: Score
 ) -> TitlesFit:
     """Fit a linear head on the training texts; penalty and temperature are those of validation.
 

@@ -50,13 +50,13 @@ def abstention_parts(
             _table(result, names)]  # fmt: skip
 
 
-Cuts = dict[float, dict[str, AbstentionThreshold]]
+Thresholds = dict[float, dict[str, AbstentionThreshold]]
 
 
-def _figure(result: Cuts, names: Sequence[str]) -> Figure:
+def _figure(result: Thresholds, names: Sequence[str]) -> Figure:
     traces: list[dict[str, Any]] = [
         {"type": "scatter", "mode": "lines+markers", "name": name, "x": list(result),
-         "y": [_answered(cuts[name]) for cuts in result.values()],
+         "y": [_answered(thresholds[name]) for thresholds in result.values()],
          "line": {"color": f"series-{i % 8}", "dash": "solid" if i < 8 else "dot"}}
         for i, name in enumerate(names[:MOST_LINES])
     ]  # fmt: skip
@@ -69,7 +69,7 @@ def _answered(one: AbstentionThreshold) -> float:
     return 0.0 if one.threshold is None else one.accepted.value or 0.0
 
 
-def _table(result: Cuts, names: Sequence[str]) -> Table:
+def _table(result: Thresholds, names: Sequence[str]) -> Table:
     some = [one for one in result if one in TABLED]
     columns = [Column("language", "code", 9), Column("texts", "count", 6),
                *(Column(f"answered at\n{percent(one)} %", "share", 8) for one in some)]  # fmt: skip

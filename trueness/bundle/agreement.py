@@ -74,7 +74,7 @@ def compared(
 def bundle_logit(predictor: Predictor, asked: Asked, precision: str | None) -> Array:
     """Logits of the bundle (N,), its networks in a precision, or in their own."""
     return mean_logit([
-        _in_precision(one, precision).logits(asked[rows_key(one.member)], predictor.beside)
+        _in_precision(one, precision).logits(asked[rows_key(one.member)], predictor.base_folder)
         for one in predictor.opened
     ])  # fmt: skip
 

@@ -91,7 +91,7 @@ class ClassPromise:
     @property
     def expected(self) -> Estimate:
         """Precision of the answers on the validation part."""
-        every = [t for cuts in (self.thresholds, *self.parents) for t in cuts.values()]
+        every = [t for thresholds in (self.thresholds, *self.parents) for t in thresholds.values()]
         kept = [t.precision for t in every if t.threshold is not None]
         if self.precision is None:
             return self.base_rate
@@ -107,8 +107,8 @@ class ClassPromise:
         """Languages of which no text would be answered."""
         if self.precision is None:
             return []
-        cuts = (self.thresholds, *self.parents)
-        return [n for n in self.thresholds if all(one[n].threshold is None for one in cuts)]
+        thresholds = (self.thresholds, *self.parents)
+        return [n for n in self.thresholds if all(one[n].threshold is None for one in thresholds)]
 
     @property
     def abstains(self) -> bool:
@@ -116,7 +116,7 @@ class ClassPromise:
         return self.precision is not None and len(self.abstaining) == len(self.thresholds)
 
     @property
-    def told_first(self) -> str:
+    def headline(self) -> str:
         """Who abstains, and what precision could be certified; empty where nobody does."""
         lost = [self._with_certifiable(name) for name in self.abstaining]
         if self.precision is None or not (lost or self.abstains):
@@ -164,7 +164,7 @@ class ClassPromise:
             self.joiner is not None and str(y).startswith(f"{label}{self.joiner}")
         )
 
-    def told(self) -> list[str]:
+    def summary(self) -> list[str]:
         """What it promises, in sentences."""
         if self.precision is None:
             return [f"Every text is answered; {share(self.base_rate)} are right on the "
@@ -184,20 +184,20 @@ class ClassPromise:
             result.append(
                 "The largest precisions are the best of many on these texts, so optimistic"
             )
-        return [*result, *self._told_of_parents(certified)]
+        return [*result, *self._summary_of_parents(certified)]
 
-    def _told_of_parents(self, certified: str) -> list[str]:
+    def _summary_of_parents(self, certified: str) -> list[str]:
         """Cuts of texts that are left open below."""
         result = []
-        for level, cuts in zip(self.levels, self.parents, strict=True):
-            some = {name: one for name, one in cuts.items() if one.threshold is not None}
+        for level, thresholds in zip(self.levels, self.parents, strict=True):
+            some = {name: one for name, one in thresholds.items() if one.threshold is not None}
             for name, one in some.items():
                 result.append(
                     f"{_named(name, one)}: else the class of level {level.depth}, from "
                     f"{one.threshold:.3f} on, which takes {share(one.accepted)} more; "
                     f"{_certificate(one, certified)}"
                 )
-            if lost := [_named(*item) for item in cuts.items() if item[0] not in some]:
+            if lost := [_named(*item) for item in thresholds.items() if item[0] not in some]:
                 result.append(f"No threshold of level {level.depth} is {certified} in "
                              f"{', '.join(lost)}")  # fmt: skip
         return result
@@ -212,8 +212,8 @@ class ClassPromise:
             "joiner": self.joiner,
             "parents": [
                 {"depth": level.depth, "classes": list(level.classes), "of": level.of.tolist(),
-                 "thresholds": {name: one.to_dict() for name, one in cuts.items()}}
-                for level, cuts in zip(self.levels, self.parents, strict=False)
+                 "thresholds": {name: one.to_dict() for name, one in thresholds.items()}}
+                for level, thresholds in zip(self.levels, self.parents, strict=False)
             ],
             "languages": self.languages, "certifiable": dict(self.certifiable),
             "notes": list(self.notes),
@@ -283,14 +283,16 @@ def class_promise_of(
     if precision is not None:
         result = backing_off_thresholds(*units, precision=precision, **how)
         most = largest_certified(*units, below=precision, **how)
-    cuts = [{name: chain[d] for name, chain in result.items()} for d in range(1 + len(levels))]
+    thresholds = [
+        {name: chain[d] for name, chain in result.items()} for d in range(1 + len(levels))
+    ]
     right, every = probabilities.argmax(axis=1) == part.y, np.zeros(len(part), np.int64)
     (k,), (n,), (low,), (high,) = clustered_shares(right, every, part.blocks().item, 1)
     return ClassPromise(
         rule.measured_on, len(part), tuple(run.record["classes"]), precision,
-        Estimate(float(k / n), float(low), float(high), int(n), int(k)), temperatures, cuts[0],
-        dict(sorted(Counter(group.tolist()).items())), joiner,
-        () if precision is None else tuple(cuts[1:]), most,
+        Estimate(float(k / n), float(low), float(high), int(n), int(k)), temperatures,
+        thresholds[0], dict(sorted(Counter(group.tolist()).items())), joiner,
+        () if precision is None else tuple(thresholds[1:]), most,
     )  # fmt: skip
 
 

@@ -28,9 +28,9 @@ from trueness.judge.judgement import SCHEMA
 from trueness.own import translate_errors
 from trueness.tasks.titles import LANGUAGES_FILE
 from trueness.text.fields import first_marker, titles_only
-from trueness.text.given import GivenTexts, given_texts
+from trueness.text.inputs import InputTexts, input_texts
 from trueness.text.language_model import LanguageModel
-from trueness.text.languages import detect, detect_among
+from trueness.text.languages import detect, detect_with_prior
 from trueness.text.pretrained import CONFIG, TOKENIZER, WEIGHTS
 
 ANSWERED, UNCERTIFIED, ABSTAINS = "answered", "answered, not certified", "abstains"
@@ -102,7 +102,7 @@ class Labelled:
         """How many were answered, then a table of the first."""
         return Document(
             f"Labels by {self.bundle.name}",
-            [Sentence(self._headline(), "verdict"), Items([*self.promise.told(), *self.notes]),
+            [Sentence(self._headline(), "verdict"), Items([*self.promise.summary(), *self.notes]),
              self._table()],
         )  # fmt: skip
 
@@ -184,24 +184,24 @@ class TitlesPredictor:
         """Columns that the corpus came from."""
         return self.bundle.description["data"].get("columns", {})
 
-    def load(self, sources: Mapping[str, Any]) -> GivenTexts:
+    def load(self, sources: Mapping[str, Any]) -> InputTexts:
         """Texts: `data`, and how they are read.
 
         Raises
         ------
         TruenessError
-            With code ``no_source`` for a source that texts do not take; those of `given_texts`.
+            With code ``no_source`` for a source that texts do not take; those of `input_texts`.
         """
-        given = {name: value for name, value in sources.items() if value is not None}
+        present = {name: value for name, value in sources.items() if value is not None}
         taken = ("data", "text_columns", "language_column", "id_column", "separator")
-        check_sources("titles", given, taken)
-        return given_texts(
-            given["data"], given.get("text_columns", ()), recipe=self.recipe,
-            known=self.promise.languages, language_column=given.get("language_column"),
-            id_column=given.get("id_column"), separator=given.get("separator"),
+        check_sources("titles", present, taken)
+        return input_texts(
+            present["data"], present.get("text_columns", ()), recipe=self.recipe,
+            known=self.promise.languages, language_column=present.get("language_column"),
+            id_column=present.get("id_column"), separator=present.get("separator"),
         )  # fmt: skip
 
-    def load_if_given(self, sources: Mapping[str, Any]) -> GivenTexts | None:
+    def load_if_given(self, sources: Mapping[str, Any]) -> InputTexts | None:
         """The same; None without `data`.
 
         Raises
@@ -222,7 +222,7 @@ class TitlesPredictor:
             result.append(logits)
         return np.mean(result, axis=0)
 
-    def predict(self, data: GivenTexts, since: Any = None, top: int = 1) -> Labelled:  # noqa: ANN401
+    def predict(self, data: InputTexts, since: Any = None, top: int = 1) -> Labelled:  # noqa: ANN401
         """Answers for texts.
 
         Languages are detected where they are not given. They choose temperature and threshold,
@@ -248,15 +248,15 @@ class TitlesPredictor:
         n, top = len(data.texts), at_least("top", top, 1, len(self.promise.classes))
         parts = [self._portion(data, slice(i, min(i + PORTION, n)), top)
                  for i in range(0, n, PORTION)]  # fmt: skip
-        frame = _beside(data.table, pl.concat(parts))
+        frame = _hconcat(data.table, pl.concat(parts))
         notes = (*data.notes, *self._notes(frame))
         return Labelled(self.bundle, self.promise, frame, data.texts, top, notes)
 
-    def probabilities(self, data: GivenTexts) -> NDArray[np.float64]:
+    def probabilities(self, data: InputTexts) -> NDArray[np.float64]:
         """Calibrated probabilities (n, K)."""
         return self.promise.probabilities(self.logits(data.texts), self.languages(data))
 
-    def languages(self, data: GivenTexts, rows: slice = slice(None)) -> NDArray[np.str_]:
+    def languages(self, data: InputTexts, rows: slice = slice(None)) -> NDArray[np.str_]:
         """Codes of some texts: those that were given, else detected ones."""
         if data.languages is not None:
             return data.languages[rows]
@@ -264,9 +264,9 @@ class TitlesPredictor:
         gate = self.bundle.description["data"].get("gate")
         if gate is not None:  # as the texts were detected that the thresholds are of
             return detect(titles, gate=gate)[0]
-        return detect_among(titles, self.promise.languages, self.language_model)
+        return detect_with_prior(titles, self.promise.languages, self.language_model)
 
-    def _portion(self, data: GivenTexts, rows: slice, top: int) -> pl.DataFrame:
+    def _portion(self, data: InputTexts, rows: slice, top: int) -> pl.DataFrame:
         texts, codes = data.texts[rows], self.languages(data, rows)
         logits = self.logits(texts)
         raw, scaled = softmax(logits, axis=1), self.promise.probabilities(logits, codes)
@@ -330,8 +330,8 @@ class TitlesPredictor:
         if promise.precision is None:
             return np.full(len(codes), ANSWERED)
         sure = np.zeros(len(codes), bool)
-        for place, cuts in enumerate((promise.thresholds, *promise.parents)):
-            sure |= (level == place) & guaranteed(codes, cuts)
+        for place, thresholds in enumerate((promise.thresholds, *promise.parents)):
+            sure |= (level == place) & guaranteed(codes, thresholds)
         return np.where(level >= 0, np.where(sure, ANSWERED, UNCERTIFIED), ABSTAINS)
 
     def _backed_off(
@@ -340,8 +340,8 @@ class TitlesPredictor:
         """Why a text is answered by a parent of the class; empty where it is not."""
         promise, note = self.promise, [""] * len(codes)
         for i in np.flatnonzero(~np.isin(label, promise.classes)).tolist():
-            cuts = promise.thresholds
-            cut = (cuts.get(codes[i]) or cuts[OTHER]).threshold
+            thresholds = promise.thresholds
+            cut = (thresholds.get(codes[i]) or thresholds[OTHER]).threshold
             needs = "none is sure enough" if cut is None else f"{percent(cut)} % is needed"
             likeliest = promise.classes[int(scaled[i].argmax())]
             note[i] = f"{likeliest} has {percent(float(scaled[i].max()))} %, {needs}"
@@ -413,7 +413,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _beside(table: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+def _hconcat(table: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     """Answers to the right of the table they are about."""
     names = {c: f"given_{c}" for c in table.columns if c in answers.columns}
     for name in names.values():

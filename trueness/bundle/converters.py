@@ -66,14 +66,14 @@ Converter = Callable[[Graph, Opened, Rows, Path], str]
 # ---------------------------------------------------------------------------------------- networks
 
 
-def _network(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
+def _network(graph: Graph, one: Opened, rows: Rows, base_folder: Path) -> str:
     import torch
 
     from trueness.fit.scoring import network_of
 
     spec = one.member.spec
     shape = (3, rows.context, rows.n_features)
-    network = network_of(spec, one.fitted, rows.n_features, rows.context, beside)
+    network = network_of(spec, one.fitted, rows.n_features, rows.context, base_folder)
     example = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     made = network_graph(network, (example,), ["x"], ["logit"], [{0: "rows"}], spec.label())
     x = rows.tensor
@@ -100,15 +100,15 @@ def _columns(graph: Graph, one: Opened, rows: Rows) -> str:
     return graph.node("Reshape", backwards, shape)
 
 
-def _constant(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
-    del beside
+def _constant(graph: Graph, one: Opened, rows: Rows, base_folder: Path) -> str:
+    del base_folder
     first = graph.row(graph.taken(_columns(graph, one, rows), 1, 0))
     return graph.scaled(graph.node("Mul", first, graph.constant(np.float64(0))), 1,
                         one.fitted.value)  # fmt: skip
 
 
-def _linear(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
-    del beside
+def _linear(graph: Graph, one: Opened, rows: Rows, base_folder: Path) -> str:
+    del base_folder
     fitted, x = one.fitted, _columns(graph, one, rows)
     if fitted.columns:
         x = graph.taken(x, 1, np.array(fitted.columns))
@@ -118,34 +118,34 @@ def _linear(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
     return graph.scaled(graph.row(products), 1, fitted.intercept)
 
 
-def _forest(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
-    del beside
+def _forest(graph: Graph, one: Opened, rows: Rows, base_folder: Path) -> str:
+    del base_folder
     nodes, trees = of_arrays(one.fitted.trees), len(one.fitted.trees.roots)
     narrow = graph.cast(graph.cast(_columns(graph, one, rows), "float32"), "float64")
     votes = summed(graph, narrow, nodes, 0.0, "float64")
     return _log_odds(graph, graph.scaled(votes, 1 / trees, 0.0))
 
 
-def _boosting(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
-    del beside
+def _boosting(graph: Graph, one: Opened, rows: Rows, base_folder: Path) -> str:
+    del base_folder
     nodes = of_arrays(one.fitted.trees)
     return summed(graph, _columns(graph, one, rows), nodes, one.fitted.base, "float64")
 
 
-def _lightgbm(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
-    del beside
+def _lightgbm(graph: Graph, one: Opened, rows: Rows, base_folder: Path) -> str:
+    del base_folder
     nodes = of_lightgbm(one.fitted.model, one.fitted.trees)
     return summed(graph, _columns(graph, one, rows), nodes, 0.0, "float64")
 
 
-def _xgboost(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
-    del beside
+def _xgboost(graph: Graph, one: Opened, rows: Rows, base_folder: Path) -> str:
+    del base_folder
     nodes, base = of_xgboost(one.fitted.model)
     return summed(graph, graph.cast(_columns(graph, one, rows), "float32"), nodes, base, "float32")
 
 
-def _catboost(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
-    del beside
+def _catboost(graph: Graph, one: Opened, rows: Rows, base_folder: Path) -> str:
+    del base_folder
     columns = graph.cast(_columns(graph, one, rows), "float32")
     return catboost_logits(graph, columns, one.fitted)
 
@@ -165,8 +165,8 @@ def catboost_logits(graph: Graph, columns: str, fitted: CatBoost) -> str:
 # ---------------------------------------------------------------------------- scikit-learn, others
 
 
-def _foreign(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
-    del beside
+def _foreign(graph: Graph, one: Opened, rows: Rows, base_folder: Path) -> str:
+    del base_folder
     x, model = _columns(graph, one, rows), one.fitted.model
     if type(model).__name__ == "HistGradientBoostingClassifier":
         nodes, base = of_histograms(model)
@@ -246,7 +246,7 @@ CONVERTERS: dict[str, Converter] = {
 """Form of a member -> what adds it to a graph."""
 
 
-def added(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
+def added(graph: Graph, one: Opened, rows: Rows, base_folder: Path) -> str:
     """Logits (N,) float64 of a member, added to a graph.
 
     Raises
@@ -256,4 +256,4 @@ def added(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
     """
     if one.member.form not in CONVERTERS:
         raise unsupported(f"a model of the form {one.member.form}")
-    return CONVERTERS[one.member.form](graph, one, rows, beside)
+    return CONVERTERS[one.member.form](graph, one, rows, base_folder)

@@ -23,7 +23,7 @@ SHOWN = 10
 SCORE = "score"
 
 
-def kept(examples: Examples, names: Iterable[str], judged: Predictions) -> dict[str, Any]:
+def kept(examples: Examples, names: Iterable[str], predictions: Predictions) -> dict[str, Any]:
     """References of the columns in training, and of the scores out of fold, as plain types."""
     members = examples.members("train")
     values = examples.series[examples.starts(0)[members] + examples.context - 1]
@@ -31,7 +31,7 @@ def kept(examples: Examples, names: Iterable[str], judged: Predictions) -> dict[
     result = {
         name: _reference(values[:, examples.features.index(name)], when) for name in names
     }  # fmt: skip
-    score = _reference(judged.score, judged.time)
+    score = _reference(predictions.score, predictions.time)
     return {
         "features": {name: one.to_dict() for name, one in result.items() if one is not None},
         "score": None if score is None else score.to_dict(),

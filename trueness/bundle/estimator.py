@@ -119,8 +119,8 @@ class TextsClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-def _texts(given: Any) -> Any:  # noqa: ANN401
-    return given.tolist() if isinstance(given, np.ndarray) else given
+def _texts(titles: Any) -> Any:  # noqa: ANN401
+    return titles.tolist() if isinstance(titles, np.ndarray) else titles
 
 
 def _fitted() -> TruenessError:

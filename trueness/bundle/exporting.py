@@ -229,7 +229,7 @@ def _graph(predictor: Predictor, inputs: Sequence[Input]) -> Graph:
     }  # fmt: skip
     with translate_errors(f"{predictor.bundle.name} cannot become an ONNX graph", "no_converter"):
         logits = [
-            added(graph, one, read[rows_key(one.member)], predictor.beside)
+            added(graph, one, read[rows_key(one.member)], predictor.base_folder)
             for one in predictor.opened
         ]  # fmt: skip
     total = logits[0] if len(logits) == 1 else graph.node("Sum", *logits)

@@ -28,7 +28,7 @@ from trueness.files import written_whole
 from trueness.judge.judgement import SCHEMA
 from trueness.onnxfile import Session, check_packages
 from trueness.own import translate_errors
-from trueness.text.given import EXAMPLES, GivenTexts, given_texts
+from trueness.text.inputs import EXAMPLES, InputTexts, input_texts
 
 BOUND = 1e-4
 """Largest difference of a probability with which a graph is kept."""
@@ -132,7 +132,7 @@ def export_titles(
     from trueness.bundle.graph import file_of
 
     graph = _graph(predictor)
-    data = predictor.load_if_given(sources) or given_texts(list(EXAMPLES))
+    data = predictor.load_if_given(sources) or input_texts(list(EXAMPLES))
     codes = predictor.languages(data)
     temperature = predictor.promise.temperatures.of(codes)
     logits = graph.logits(data.texts)
@@ -149,7 +149,7 @@ def export_titles(
     notes = _about_16_bits(predictor, data.texts, own) if graph.narrow else ()
     return ExportedTitles(
         predictor.bundle, out, len(written), _inputs(graph), plural(len(data.texts), "text"),
-        _beside(predictor, data, codes, own, theirs), differences, notes,
+        _hconcat(predictor, data, codes, own, theirs), differences, notes,
     )  # fmt: skip
 
 
@@ -178,8 +178,8 @@ def _answered(
 ) -> Answers:  # fmt: skip
     """What a runtime says of all texts."""
     result: Answers = {}
-    for rows, given in batches:
-        some = session.run({**given, TEMPERATURE: temperature[rows].astype(np.float32)})
+    for rows, part in batches:
+        some = session.run({**part, TEMPERATURE: temperature[rows].astype(np.float32)})
         for name, values in some.items():
             whole = result.setdefault(name, np.full((len(temperature), values.shape[1]), np.nan))
             whole[rows] = values
@@ -207,8 +207,8 @@ def _about_16_bits(
             f"to {apart:.2g} in probability",)  # fmt: skip
 
 
-def _beside(
-    predictor: TitlesPredictor, data: GivenTexts, codes: NDArray[np.str_], own: Answers,
+def _hconcat(
+    predictor: TitlesPredictor, data: InputTexts, codes: NDArray[np.str_], own: Answers,
     theirs: Answers,
 ) -> pl.DataFrame:  # fmt: skip
     """What both say of each text."""

@@ -14,7 +14,7 @@ from trueness.bundle.class_promise import ClassPromise, class_promise_of
 from trueness.bundle.drifting import kept
 from trueness.bundle.format import LABELLED, Bundle, check_free, write_bundle
 from trueness.bundle.learning import promise_of
-from trueness.bundle.members import Fitting, Place, Trained, as_trained, trained
+from trueness.bundle.members import FitContext, Fitting, Trained, as_trained, trained
 from trueness.bundle.oddities import unread
 from trueness.bundle.promise import Promise
 from trueness.document import Document, Items, Sentence
@@ -69,10 +69,10 @@ class Finalized:
         until = "" if refit["until"] is None else f", the last of {refit['until']}"
         fitted = f"{described['label']}, fitted on {count(refit['train'][0])} examples{until}"
         state = "abstains on every text" if self.promise.abstains else "is ready"
-        first = self.promise.told_first
+        first = self.promise.headline
         ready = f"{folder} {state}: {first}{'; ' if first else ''}{fitted}."
         return Document(f"Bundle of {described['name']}", [Sentence(ready, "verdict"), Items([
-            *self.promise.told(),
+            *self.promise.summary(),
             f"Promise that is watched: a precision of {percent(self.promise.promised)} % or more",
             *refit["chosen"], *described["notes"],
         ]), Sentence(f"Next: trueness predict {folder} --data FILE", "note")])  # fmt: skip
@@ -81,7 +81,7 @@ class Finalized:
 def finalize(
     store: AnyStore, run: Run, name: str, data: Any, out: Path, *,  # noqa: ANN401 - of the task
     seeds: int = 1, precision: float | None = None, refit: bool = True, device: str = "auto",
-    beside: Path = Path(), told: Callable[[str], None] | None = None,
+    base_folder: Path = Path(), report: Callable[[str], None] | None = None,
     pool: AnyPool | None = None,
 ) -> Finalized:  # fmt: skip
     """Refit the spec of a run on all data and write the bundle.
@@ -108,9 +108,9 @@ def finalize(
     refit : bool
         Without it an encoder on titles is used with the weights that its run keeps.
     device : str
-    beside : Path
+    base_folder : Path
         Folder of own files.
-    told : callable, optional
+    report : callable, optional
         Takes a line about each fit.
     pool : AnyPool, optional
         Where models are fitted; in this process by default.
@@ -132,8 +132,8 @@ def finalize(
     promise = (class_promise_of(run, precision) if kind == "titles"
                else promise_of(store, run, name, precision))  # fmt: skip
     where = device if pool is None else pool.device(device).name
-    place = Place(store, where, beside, told or (lambda text: None), pool)
-    result, facts = _fitted(store, run, data, seeds, place) if refit else _unchanged(run)
+    context = FitContext(store, where, base_folder, report or (lambda text: None), pool)
+    result, facts = _fitted(store, run, data, seeds, context) if refit else _unchanged(run)
     unrecorded = unrecorded_notes(record_access(store, [run], "finalize"))
     files = {name: content for one in result for name, content in one.files.items()}
     files |= _labelled(run) | data.kept_files(result[0].member.features)
@@ -155,7 +155,7 @@ def _labelled(run: Run) -> dict[str, bytes]:
 
 
 def _fitted(
-    store: AnyStore, run: Run, data: Any, seeds: int, place: Place  # noqa: ANN401
+    store: AnyStore, run: Run, data: Any, seeds: int, context: FitContext  # noqa: ANN401
 ) -> tuple[list[Trained], dict[str, Any]]:  # fmt: skip
     """Members fitted on all data, and what the description says of it."""
     fittings: list[Fitting] = []
@@ -167,13 +167,18 @@ def _fitted(
             refits[key] = task.refit(one.spec, data, _share_pct(run))
         replicates = [one.spec.model_copy(update={"seed": one.spec.seed + i}) for i in range(seeds)]
         replicates = replicates[: seeds if one.spec.model.seeded else 1]
-        fittings += [Fitting.of(spec, one, refits[key], place) for spec in replicates]
-    result = trained(fittings, place)
+        fittings += [Fitting.of(spec, one, refits[key], context) for spec in replicates]
+    result = trained(fittings, context)
     first = next(iter(refits.values())).examples
     tabular = hasattr(first, "features")
     ranges = _ranges(first, task.kind) if tabular else {}
     drift = {"drift": kept(first, ranges, measured_part(run))} if tabular else {}
-    return result, {"refit": _told(first, result), "ranges": ranges, **drift, "notes": first.notes}
+    return result, {
+        "refit": _fit_record(first, result),
+        "ranges": ranges,
+        **drift,
+        "notes": first.notes,
+    }
 
 
 def _unchanged(run: Run) -> tuple[list[Trained], dict[str, Any]]:
@@ -187,7 +192,7 @@ def _unchanged(run: Run) -> tuple[list[Trained], dict[str, Any]]:
 def finalize_named(
     store: AnyStore,
     wanted: str,
-    given: Mapping[str, Any],
+    sources: Mapping[str, Any],
     out: Path,
     **how: Any,  # noqa: ANN401
 ) -> Finalized:
@@ -198,7 +203,7 @@ def finalize_named(
     store : Store or MemoryStore
     wanted : str
         Id, key or the beginning of a key.
-    given : mapping
+    sources : mapping
         Sources of the task by option, None where the record's own are meant.
     out : Path
     how
@@ -207,13 +212,13 @@ def finalize_named(
     check_free(out)
     name, run = named_run(store, wanted)
     check_has_model(run, name)
-    data = data_of_run(run, name, given, how.get("beside", Path()))
-    for text in unread([run.spec.task], given) if how.get("told") else ():
-        how["told"](text)
+    data = data_of_run(run, name, sources, how.get("base_folder", Path()))
+    for text in unread([run.spec.task], sources) if how.get("report") else ():
+        how["report"](text)
     return finalize(store, run, name, data, out, **how)
 
 
-def data_of_run(run: Run, name: str, given: Mapping[str, Any], beside: Path = Path()) -> Any:  # noqa: ANN401
+def data_of_run(run: Run, name: str, inputs: Mapping[str, Any], base_folder: Path = Path()) -> Any:  # noqa: ANN401
     """Data that are given, or that the record of a run names.
 
     Parameters
@@ -221,9 +226,9 @@ def data_of_run(run: Run, name: str, given: Mapping[str, Any], beside: Path = Pa
     run : Run
     name : str
         What the run is called.
-    given : mapping
+    inputs : mapping
         Sources of the task by option, None where the record's own are meant.
-    beside : Path
+    base_folder : Path
         Folder of own files.
 
     Raises
@@ -235,7 +240,7 @@ def data_of_run(run: Run, name: str, given: Mapping[str, Any], beside: Path = Pa
     task, recorded = task_of(run.spec.task.kind), run.record["data"]
     own = {"data": recorded.get("source"), "vix": recorded.get("volatility"),
            "features": recorded.get("features")}  # fmt: skip
-    asked = {option: value for option, value in given.items() if value is not None}
+    asked = {option: value for option, value in inputs.items() if value is not None}
     if other := sorted(set(asked) - set(task.sources.values())):
         raise TruenessError(f"{name} takes no --{other[0]}", "no_source")
     target = getattr(run.spec.task, "target", None)
@@ -247,7 +252,7 @@ def data_of_run(run: Run, name: str, given: Mapping[str, Any], beside: Path = Pa
         return task.load({
             **{option: value for option, value in sources.items() if value is not None},
             "labels": {column} if (column := getattr(target, "column", None)) else set(),
-            "beside": beside,
+            "base_folder": base_folder,
         })  # fmt: skip
     except TruenessError as error:
         unasked = {option for option, value in sources.items() if value and option not in asked}
@@ -298,8 +303,8 @@ def _check_continues(run: Run, name: str, data: Any) -> list[str]:  # noqa: ANN4
 def has_same_inputs(run: Run, data: Any) -> bool:  # noqa: ANN401
     """Whether volatility index and own features, where the run reads some, are those it read."""
     for field, part in {"volatility": "volatility", "features": "own"}.items():
-        wanted, given = getattr(run.spec.task, field, None), getattr(data, part, None)
-        if wanted is not None and (given is None or given.digest != wanted):
+        wanted, actual = getattr(run.spec.task, field, None), getattr(data, part, None)
+        if wanted is not None and (actual is None or actual.digest != wanted):
             return False
     return True
 
@@ -331,7 +336,7 @@ def _data(data: Any) -> dict[str, Any]:  # noqa: ANN401
     return {**data.origin(), **({} if panel is None else {"lineages": panel.lineages})}
 
 
-def _told(examples: Any, result: Sequence[Trained]) -> dict[str, Any]:  # noqa: ANN401
+def _fit_record(examples: Any, result: Sequence[Trained]) -> dict[str, Any]:  # noqa: ANN401
     """On what was fitted, in numbers and words."""
     (counts,) = examples.counts()
     until = None

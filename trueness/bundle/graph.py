@@ -94,7 +94,7 @@ class Graph:
         """Some positions of an axis; of one number, without the axis."""
         return self.node("Gather", tensor, self.constant(np.asarray(at, np.int64)), axis=axis)
 
-    def embedded(self, model: onnx.ModelProto, given: Mapping[str, str], wanted: str) -> str:
+    def embedded(self, model: onnx.ModelProto, inputs: Mapping[str, str], wanted: str) -> str:
         """An output of another graph, whose inputs are tensors of this one.
 
         Only what leads to it is taken. Names get a beginning of their own.
@@ -102,14 +102,14 @@ class Graph:
         Parameters
         ----------
         model : ModelProto
-        given : mapping of str to str
+        inputs : mapping of str to str
             Its inputs -> tensors of this graph.
         wanted : str
             One of its outputs.
         """
         prefix = self._name("part") + "_"
         one = onnx.compose.add_prefix(model, prefix)
-        theirs = {prefix + name: tensor for name, tensor in given.items()}
+        theirs = {prefix + name: tensor for name, tensor in inputs.items()}
         for name, tensor in theirs.items():
             self._nodes.append(helper.make_node("Identity", [tensor], [name]))
         nodes = _leading_to(prefix + wanted, one.graph.node)

@@ -17,7 +17,7 @@ from trueness.baselines.vectors import VectorClassifier
 from trueness.bundle.titles_graph import BATCH, OUTPUTS, TEMPERATURE, Batch, TitlesGraph
 from trueness.errors import TruenessError
 from trueness.onnxfile import network_graph
-from trueness.text.given import EXAMPLES
+from trueness.text.inputs import EXAMPLES
 from trueness.text.tokens import Tokens, encode, length_batches, pad_token
 from trueness.titles.classifier import Classifier
 
@@ -148,8 +148,8 @@ def _batches(tokens: Tokens) -> Iterator[Batch]:
 def _logits(ensemble: _Ensemble, tokens: Tokens) -> NDArray[np.float64]:
     """Logits (n, K) of the models in float32."""
     made: list[Any] = [
-        (rows, ensemble.logits(*(torch.from_numpy(one) for one in given.values())).numpy())
-        for rows, given in _batches(tokens)
+        (rows, ensemble.logits(*(torch.from_numpy(one) for one in inputs.values())).numpy())
+        for rows, inputs in _batches(tokens)
     ]
     order = np.argsort(np.concatenate([rows for rows, _ in made]))
     return np.concatenate([logits for _, logits in made]).astype(np.float64)[order]

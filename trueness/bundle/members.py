@@ -34,7 +34,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Place:
+class FitContext:
     """Where models are fitted.
 
     Attributes
@@ -42,9 +42,9 @@ class Place:
     store : AnyStore
         Of runs that others begin with.
     device : str
-    beside : Path
+    base_folder : Path
         Folder of own files.
-    told : callable
+    report : callable
         Takes a line about each fit.
     pool : AnyPool or None
         None stays in this process.
@@ -52,8 +52,8 @@ class Place:
 
     store: AnyStore
     device: str
-    beside: Path
-    told: Callable[[str], None]
+    base_folder: Path
+    report: Callable[[str], None]
     pool: AnyPool | None = None
 
 
@@ -70,7 +70,7 @@ class Fitting:
     root : Path or None
         Of the store, None in memory.
     device : str
-    beside : Path
+    base_folder : Path
         Folder of own files.
     reads : tuple of Path
         Files and folders besides what it carries.
@@ -81,26 +81,26 @@ class Fitting:
     refit: Refit
     root: Path | None
     device: str
-    beside: Path
+    base_folder: Path
     reads: tuple[Path, ...]
 
     @classmethod
-    def of(cls, spec: Any, run: Run, refit: Refit, place: Place) -> Fitting:  # noqa: ANN401
+    def of(cls, spec: Any, run: Run, refit: Refit, context: FitContext) -> Fitting:  # noqa: ANN401
         """The fitting of a spec in a place."""
-        root, examples = getattr(place.store, "root", None), refit.examples
-        reads = own_files(spec.model, place.beside)
+        root, examples = getattr(context.store, "root", None), refit.examples
+        reads = own_files(spec.model, context.base_folder)
         if isinstance(examples, AllTexts):
             reads += (examples.corpus.folder, *([root] if root is not None else []))
-        return cls(spec, run, refit, root, place.device, place.beside, reads)
+        return cls(spec, run, refit, root, context.device, context.base_folder, reads)
 
 
-def trained(fittings: Sequence[Fitting], place: Place) -> list[Trained]:
+def trained(fittings: Sequence[Fitting], context: FitContext) -> list[Trained]:
     """Specs, each fitted on one fold of all data, in their order.
 
     Parameters
     ----------
     fittings : sequence of Fitting
-    place : Place
+    context : FitContext
 
     Raises
     ------
@@ -110,22 +110,22 @@ def trained(fittings: Sequence[Fitting], place: Place) -> list[Trained]:
     """
     from trueness.execute import Failure, Pool
 
-    pool = Pool(0) if place.pool is None else place.pool
+    pool = Pool(0) if context.pool is None else context.pool
     pool.check(lambda: fittings)
     result: dict[int, Trained] = {}
 
-    def hear(position: int, line: str) -> None:
+    def on_event(position: int, line: str) -> None:
         del position
-        place.told(line)
+        context.report(line)
 
-    for position, answer in pool.map(_fitted, fittings, hear, alone=len(fittings) == 1):
+    for position, answer in pool.map(_fitted, fittings, on_event, alone=len(fittings) == 1):
         one = fittings[position]
         if isinstance(answer, Failure):
             raise StoreError(f"{one.spec.label()}: {answer.reason.splitlines()[-1]}", "failed")
         if isinstance(answer, TruenessError):
             raise answer
         result[position] = _as_member(answer, one, position)
-        place.told(f"{one.spec.label()}, seed {one.spec.seed}: {result[position].chosen}")
+        context.report(f"{one.spec.label()}, seed {one.spec.seed}: {result[position].chosen}")
     return [result[position] for position in range(len(fittings))]
 
 
@@ -178,7 +178,7 @@ def _encoder(item: Fitting, report: Callable[[str], None]) -> Fit:
     spec, corpus = item.spec, item.refit.examples
     if item.root is None:
         raise StoreError("encoders are refitted from a store on disk; save this one", "no_weights")
-    folder = folder_of(spec, item.beside)
+    folder = folder_of(spec, item.base_folder)
     tokenizer = item.run.file(TOKENIZER) if folder is None else folder.tokenizer
     where = choose_device(item.device)
     fitted = refitted_encoder(spec, corpus, item.root, tokenizer, where, report, folder)
@@ -206,7 +206,7 @@ def _network(item: Fitting, report: Callable[[str], None]) -> Fit:
 
     del report
     spec, where = item.spec, choose_device(item.device)
-    (fitted,) = fit_stack(item.refit.examples, [spec], where, beside=item.beside)
+    (fitted,) = fit_stack(item.refit.examples, [spec], where, base_folder=item.base_folder)
     if fitted.failure is not None:
         raise StoreError(f"{spec.label()}: {fitted.failure}", "failed")
     (fold,) = fitted.folds
@@ -219,7 +219,7 @@ def _estimator(item: Fitting, report: Callable[[str], None]) -> Fit:
     from trueness.baselines.estimators import refitted
 
     del report
-    fitted, chosen = refitted(item.refit.examples, item.spec, item.beside)
+    fitted, chosen = refitted(item.refit.examples, item.spec, item.base_folder)
     return (fitted.form, *fitted.kept(), chosen or "fitted")
 
 
@@ -229,7 +229,7 @@ def _vectors(item: Fitting, report: Callable[[str], None]) -> Fit:
 
     del report
     spec, corpus, where = item.spec, item.refit.examples, choose_device(item.device)
-    fitted, chosen = refitted_head(spec, corpus, item.root, item.beside, where)
+    fitted, chosen = refitted_head(spec, corpus, item.root, item.base_folder, where)
     return (fitted.form, *fitted.kept(), chosen)
 
 

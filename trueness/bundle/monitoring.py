@@ -143,20 +143,20 @@ def _from_table(
     return dict(table.iter_rows()), notes
 
 
-def _check_spelling(given: Sequence[str], classes: Sequence[str]) -> None:
+def _check_spelling(names: Sequence[str], classes: Sequence[str]) -> None:
     """Refuse names that are those of a class but for case and blanks, or no class at all."""
-    other = [name for name in given if name not in classes]
+    other = [name for name in names if name not in classes]
     plain = {"".join(name.split()).casefold(): name for name in classes}
     for name in other:
         if (match := plain.get("".join(name.split()).casefold())) is not None:
             raise DataError(f"{name!r} is no class of the model, {match!r} is", "labels")
-    if len(other) == len(given):
+    if len(other) == len(names):
         raise DataError(f"none is a class of the model, the first is {other[0]!r}; "
                         f"{nearest(other[0], list(classes))}", "labels")  # fmt: skip
 
 
-def _zeros_and_ones(given: pl.Series) -> pl.Series:
-    y = given
+def _zeros_and_ones(labels: pl.Series) -> pl.Series:
+    y = labels
     if y.dtype == pl.String:
         y = y.str.strip_chars().str.to_lowercase().replace({"false": "0", "true": "1"})
     y = y.cast(pl.Float64, strict=False)
@@ -165,8 +165,8 @@ def _zeros_and_ones(given: pl.Series) -> pl.Series:
     return y.cast(pl.Int64)
 
 
-def _class_names(given: pl.Series) -> pl.Series:
-    y = as_texts(given)
+def _class_names(labels: pl.Series) -> pl.Series:
+    y = as_texts(labels)
     if y is None or y.null_count() or (y.str.strip_chars() == "").any():
         raise DataError("y is not the name of a class in every row", "labels")
     return y.to_frame("y").select(clean_label("y")).to_series()

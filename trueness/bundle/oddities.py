@@ -71,15 +71,15 @@ def of_data(bundle: Bundle, data: Any) -> tuple[str, ...]:  # noqa: ANN401 - Dat
             f"the model was fitted on a bar per {first.spec.task.bar}; these data have one per "
             f"{panel.spacing.bar}", "other_spacing",
         )  # fmt: skip
-    given = {"vix": data.volatility, "features": data.own}
+    sources = {"vix": data.volatility, "features": data.own}
     notes = [*_series(promised, panel), *_columns(bundle, data),
-             *unread((one.spec.task for one in bundle.members), given)]  # fmt: skip
+             *unread((one.spec.task for one in bundle.members), sources)]  # fmt: skip
     for bars in panel:
         notes += _stale(bars)
     return tuple(notes)
 
 
-def check_sources(task: str, given: Collection[str], taken: Collection[str]) -> None:
+def check_sources(task: str, options: Collection[str], taken: Collection[str]) -> None:
     """Refuse a source that a bundle on a task does not take.
 
     Raises
@@ -87,25 +87,25 @@ def check_sources(task: str, given: Collection[str], taken: Collection[str]) -> 
     TruenessError
         With code ``no_source``.
     """
-    if other := sorted(set(given) - set(taken)):
+    if other := sorted(set(options) - set(taken)):
         option = OPTIONS.get(other[0], other[0].replace("_", "-"))
         raise TruenessError(f"a bundle on {task} takes no --{option}", "no_source")
 
 
-def unread(tasks: Iterable[Any], given: Mapping[str, Any]) -> list[str]:
+def unread(tasks: Iterable[Any], sources: Mapping[str, Any]) -> list[str]:
     """Notes on an index or own features that were given and that no task reads.
 
     Parameters
     ----------
     tasks : iterable of MarketTask, or others
-    given : mapping
+    sources : mapping
         Sources by option.
     """
     some = list(tasks)
     return [
         f"--{option} is not read: no column here is made from it"
         for option, part in (("vix", "volatility"), ("features", "features"))
-        if given.get(option) is not None and all(getattr(t, part, None) is None for t in some)
+        if sources.get(option) is not None and all(getattr(t, part, None) is None for t in some)
     ]
 
 

@@ -37,7 +37,7 @@ class Opened:
 
             return cls(member, files, FORMS[member.form].opened(member.settings, files))
 
-    def logits(self, examples: Examples, beside: Path = Path()) -> Array:
+    def logits(self, examples: Examples, base_folder: Path = Path()) -> Array:
         """Logits (N,) of some examples.
 
         Raises
@@ -46,12 +46,12 @@ class Opened:
             With code ``damaged`` if the files hold a model that does not read them.
         """
         with translate_errors(f"{self.member.folder} cannot score", "damaged"):
-            result = np.asarray(self._logits(examples, beside), np.float64)
+            result = np.asarray(self._logits(examples, base_folder), np.float64)
             if result.shape != examples.start.shape or not np.isfinite(result).all():
                 raise ValueError("a finite score per row is needed")
         return result
 
-    def _logits(self, examples: Examples, beside: Path) -> NDArray[Any]:
+    def _logits(self, examples: Examples, base_folder: Path) -> NDArray[Any]:
         spec = self.member.spec
         if self.member.form != NETWORK:
             from trueness.baselines.fitted import logits_of
@@ -64,4 +64,4 @@ class Opened:
 
         precision = self.member.settings["precision"]
         where = choose_device("cpu")
-        return network_logits(spec, self.fitted, examples, where, precision, beside)
+        return network_logits(spec, self.fitted, examples, where, precision, base_folder)

@@ -29,7 +29,7 @@ from trueness.document.numbers import count, decimal, estimate, plural
 from trueness.errors import TruenessError
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.means import LEAST, Mean, mean_among
+from trueness.evaluation.means import LEAST, Mean, masked_mean
 from trueness.judge.access import record_access
 from trueness.judge.alarm_series import periods
 from trueness.judge.comparison import best_baseline, measured_part
@@ -239,7 +239,7 @@ def _table(result: Payoff) -> Table:
 
 
 def payoff(
-    store: AnyStore, wanted: str, given: Mapping[str, Any], *, exit: Exit = "horizon",
+    store: AnyStore, wanted: str, sources: Mapping[str, Any], *, exit: Exit = "horizon",
     cost_bps: float = 0.0, access: tuple[str, str] | None = None,
 ) -> Payoff:  # fmt: skip
     """Returns of the alarms of a run on bars, at its largest alarm budget, or of a bundle's log.
@@ -249,7 +249,7 @@ def payoff(
     store : Store or MemoryStore
     wanted : str
         Id, key or the beginning of a key; or the folder of a bundle.
-    given : mapping
+    sources : mapping
         Bars as ``data`` (and ``vix``, ``features``), None where the record's own are meant.
     exit : {"touch", "horizon"}
         ``touch``: at the level that the target asks for, on the day that reaches it, else at the
@@ -271,12 +271,12 @@ def payoff(
         raise TruenessError(f"a cost of {cost_bps:g} basis points; give 0 to 10,000", "cost")
     bundle = find_bundle(store, wanted)
     if bundle is not None:
-        return _of_bundle(bundle, given, exit, cost_bps)
+        return _of_bundle(bundle, sources, exit, cost_bps)
     name, run = named_run(store, wanted)
     check_binary(run, "payoffs are")
     _check_bars(wanted, run.spec.task.kind)
     check_exit(run.spec.task, exit)
-    data = _bars_of(run, name, given)
+    data = _bars_of(run, name, sources)
     answered = of_run(name, run)
     returns, _ = returns_of(answered, run.spec.task, data.panel, exit)
     if np.isnan(returns).any():
@@ -284,7 +284,7 @@ def payoff(
                             "longer ones", "other_data")  # fmt: skip
     group = run.record["comparison_group"]
     every = [one for one in store.all_runs()[0] if one.record["comparison_group"] == group]
-    notes = unread([run.spec.task], given)
+    notes = unread([run.spec.task], sources)
     notes += unrecorded_notes(record_access(store, [run], *access)) if access else ()
     best = best_baseline([one for one in every if one.key != run.key])
     models = len({one.candidate for one in every if not one.spec.is_baseline})
@@ -293,17 +293,17 @@ def payoff(
         notes.append(f"{name_of(store, best)}, the best baseline, ties its scores and raises no "
                      "alarm")  # fmt: skip
     result = Setting(exit, cost_bps, max(1, models), other)
-    judged = _judged(answered, returns - cost_bps / 100, data.panel, result, notes)
-    return replace(judged, marks=periods(run))
+    evaluation = _evaluate(answered, returns - cost_bps / 100, data.panel, result, notes)
+    return replace(evaluation, marks=periods(run))
 
 
-def _of_bundle(bundle: Bundle, given: Mapping[str, Any], exit: Exit, cost_bps: float) -> Payoff:
+def _of_bundle(bundle: Bundle, sources: Mapping[str, Any], exit: Exit, cost_bps: float) -> Payoff:
     """Returns of what a bundle said in use; its model was chosen before."""
     _check_bars(str(bundle.folder), bundle.task)
     predictor = Predictor(bundle)
     task = bundle.members[0].spec.task
     check_exit(task, exit)
-    data = predictor.load(_given_or_recorded(bundle, given))
+    data = predictor.load(_sources_of(bundle, sources))
     notes = list(of_data(bundle, data))
     answered = of_bundle(bundle)
     if not answered.raised.any():
@@ -323,17 +323,17 @@ def _of_bundle(bundle: Bundle, given: Mapping[str, Any], exit: Exit, cost_bps: f
     whole = replace(answered, frame=answered.frame.with_columns(y=y).filter(pl.Series(over)),
                     raised=answered.raised[over])  # fmt: skip
     setting = Setting(exit, cost_bps, 1, None)
-    return _judged(whole, returns[over] - cost_bps / 100, data.panel, setting, notes)
+    return _evaluate(whole, returns[over] - cost_bps / 100, data.panel, setting, notes)
 
 
-def _given_or_recorded(bundle: Bundle, given: Mapping[str, Any]) -> dict[str, Any]:
+def _sources_of(bundle: Bundle, sources: Mapping[str, Any]) -> dict[str, Any]:
     """Sources that are given, with the bars that the bundle was fitted on where none are."""
-    bars = given.get("data")
+    bars = sources.get("data")
     bars = bundle.description["data"].get("source") if bars is None else bars
     if bars is None:
         raise TruenessError(f"{bundle.folder} was fitted on bars that no file holds; give longer "
                             "ones as --data", "no_data")  # fmt: skip
-    return {**given, "data": bars}
+    return {**sources, "data": bars}
 
 
 def _check_bars(wanted: str, task: str) -> None:
@@ -341,8 +341,8 @@ def _check_bars(wanted: str, task: str) -> None:
         raise TruenessError(f"{wanted} is not about bars, so its alarms have no return", "not_bars")
 
 
-def _bars_of(run: Run, name: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - MarketData
-    data = data_of_run(run, name, given)
+def _bars_of(run: Run, name: str, sources: Mapping[str, Any]) -> Any:  # noqa: ANN401 - MarketData
+    data = data_of_run(run, name, sources)
     (before,) = task_of("market").earlier([run])
     same = data.digest == run.record["data"]["digest"] and has_same_inputs(run, data)
     if not same and (why := before.why_not(data)):
@@ -356,18 +356,19 @@ def _of_baseline(store: AnyStore, best: Run, run: Run) -> tuple[str, NDArray[np.
     return (name_of(store, best), mask) if mask.any() else None
 
 
-def _judged(
+def _evaluate(
     answered: Answered, returns: Array, panel: Any, setting: Setting, notes: Sequence[str]  # noqa: ANN401
 ) -> Payoff:  # fmt: skip
     blocks = Blocks.of(len(returns), time=answered.time, length=answered.block)
     level = 1 - (1 - answered.confidence) / setting.models
     own, of_all = (
-        mean_among(returns, some, blocks) for some in (answered.raised, np.ones(len(returns), bool))
+        masked_mean(returns, some, blocks)
+        for some in (answered.raised, np.ones(len(returns), bool))
     )
-    other = setting.baseline and mean_among(returns, setting.baseline[1], blocks)
+    other = setting.baseline and masked_mean(returns, setting.baseline[1], blocks)
 
     def estimated(one: Mean) -> Estimate:
-        return one.estimate(level).chosen_among(setting.models)
+        return one.estimate(level).with_candidates(setting.models)
 
     if own.few:
         notes = [*notes, f"the effective sample size of the alarms is below {LEAST:g}: "

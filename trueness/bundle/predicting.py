@@ -168,12 +168,12 @@ class Predictor:
     Attributes
     ----------
     bundle : Bundle
-    beside : Path
+    base_folder : Path
         Folder of own files.
     """
 
     bundle: Bundle
-    beside: Path = field(default_factory=Path)
+    base_folder: Path = field(default_factory=Path)
 
     @cached_property
     def opened(self) -> list[Opened]:
@@ -194,10 +194,10 @@ class Predictor:
             With code ``no_source`` for a source that the task does not take.
         """
         task = task_of(self.bundle.task)
-        given = {name: value for name, value in sources.items() if value is not None}
+        present = {name: value for name, value in sources.items() if value is not None}
         taken = {*task.sources.values(), *(("id_column",) * task.tabular)}
-        check_sources(self.bundle.task, given, taken)
-        return task.load({**given, "beside": self.beside, "labels": self._labels()})
+        check_sources(self.bundle.task, present, taken)
+        return task.load({**present, "base_folder": self.base_folder, "labels": self._labels()})
 
     def load_if_given(self, sources: Mapping[str, Any]) -> Any:  # noqa: ANN401 - Data or None
         """The same; None without `data`, which nothing else may be given without.
@@ -240,7 +240,9 @@ class Predictor:
             raise TruenessError("a binary label has no further classes; leave out top", "top")
         notes = of_data(self.bundle, data)
         prepared = self.examples(data, since)
-        logits = [one.logits(prepared[rows_key(one.member)], self.beside) for one in self.opened]
+        logits = [
+            one.logits(prepared[rows_key(one.member)], self.base_folder) for one in self.opened
+        ]
         asked = prepared[rows_key(self.opened[0].member)]
         notes = (*notes, *asked.notes)
         numbered = self.bundle.task == "table" and data.id_column is None
@@ -348,7 +350,7 @@ def _checked(examples: Examples, member: Member) -> Examples:
     return examples
 
 
-def time_of(given: object, what: str = "since") -> np.datetime64:
+def time_of(value: object, what: str = "since") -> np.datetime64:
     """Time that a date, a datetime or a text such as 2024-01-31 says; with a zone in UTC.
 
     Raises
@@ -356,27 +358,27 @@ def time_of(given: object, what: str = "since") -> np.datetime64:
     TruenessError
         With code ``since``.
     """
-    if isinstance(given, np.datetime64) and not np.isnat(given):
-        return given
+    if isinstance(value, np.datetime64) and not np.isnat(value):
+        return value
     try:
-        text = str(given)
+        text = str(value)
         if not re.match(r"\d{4}-\d\d-\d\d", text):
             raise ValueError
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise TruenessError(f"{what} {given}: give a date as 2024-01-31", "since") from None
+        raise TruenessError(f"{what} {value}: give a date as 2024-01-31", "since") from None
     plain = time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
     return np.datetime64(plain)
 
 
 def load(
-    path: str | Path, beside: str | Path = "", device: str = "auto"
+    path: str | Path, base_folder: str | Path = "", device: str = "auto"
 ) -> Predictor | TitlesPredictor:
     """Open a bundle for answering.
 
     Parameters
     ----------
-    path, beside : str or Path
+    path, base_folder : str or Path
         Of the bundle, and of own files.
     device : str
         Of encoders.
@@ -391,7 +393,7 @@ def load(
         from trueness.bundle.classifying import TitlesPredictor
 
         return TitlesPredictor(bundle, device)
-    return Predictor(bundle, Path(beside))
+    return Predictor(bundle, Path(base_folder))
 
 
 __all__ = [

@@ -99,7 +99,7 @@ class Promise:
         return False
 
     @property
-    def told_first(self) -> str:
+    def headline(self) -> str:
         """Nothing."""
         return ""
 
@@ -124,7 +124,7 @@ class Promise:
             share(self.expected) if self.expected.n else "unknown, as none was raised out of fold"
         )
 
-    def told(self) -> list[str]:
+    def summary(self) -> list[str]:
         """What it promises, in a sentence."""
         one = self.threshold
         per_year = "" if one.per_year is None else f", about {one.per_year:.0f} alarms a year"

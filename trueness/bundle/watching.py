@@ -242,8 +242,8 @@ def monitored(bundle: Bundle, examples: Examples | None = None) -> Monitored:
         raise TruenessError(f"no prediction has a known label yet; give {longer}--labels FILE",
                             "no_labels")  # fmt: skip
     frame = ordered(pl.from_dicts(rows, infer_schema_length=None))
-    judged = _judged(bundle, promise, frame, len(every))
-    return replace(judged, notes=_repeated(log), drifts=drifts(bundle, every, examples))
+    evaluation = _evaluate(bundle, promise, frame, len(every))
+    return replace(evaluation, notes=_repeated(log), drifts=drifts(bundle, every, examples))
 
 
 def _repeated(log: Log) -> tuple[str, ...]:
@@ -274,7 +274,7 @@ def _shown(line: Mapping[str, Any]) -> dict[str, Any]:
     return {name: line[name] for name in kept if name in line}
 
 
-def _judged(
+def _evaluate(
     bundle: Bundle, promise: Promise | ClassPromise, frame: pl.DataFrame, predicted: int
 ) -> Monitored:
     note, refuted = _watched(bundle, promise.promised, frame)

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from trueness.campaign.context import CampaignContext, dated_data, make_context
 from trueness.campaign.ensembles import ensemble_of, replicate
-from trueness.campaign.ground import CampaignContext, dated_data, make_ground
 from trueness.errors import CampaignError, nearest
 from trueness.expansion import MOST, declared_name, expand, top_level
 from trueness.spec.kinds import AnySpec
 from trueness.spec.recipe import SEEDS
 from trueness.store import AnyStore
-from trueness.tasks import Place, task_of
+from trueness.tasks import Declaration, task_of
 from trueness.yamlfile import Part, Reader, bundled_file
 
 FOLDER = Path(__file__).parent.parent / "campaigns"
@@ -161,7 +161,7 @@ def load_campaign(
     seeds: int | None = None,
     settings: Mapping[str, Any] | None = None,
     needed: bool = True,
-    told: Any = None,  # noqa: ANN401 - a listener
+    callback: Any = None,  # noqa: ANN401 - a callback
     store: AnyStore | None = None,
     update: bool = False,
 ) -> Campaign:
@@ -184,7 +184,7 @@ def load_campaign(
         Part of a spec that is laid over every experiment, as nested dictionaries.
     needed : bool
         False if nothing is computed from the data: those that are slow to make are left out.
-    told : Listener, optional
+    callback : Callback, optional
         Hears of data that are made.
     store : Store, optional
         Dates that the campaign leaves open are those of its runs there on these same data.
@@ -216,21 +216,21 @@ def load_campaign(
     laid_over = Part(dict(settings or {}), {})
     declared = [(i, p, part.merged(laid_over)) for i, p, part in expand(reader, top)]
     first, _, part = declared[0]
-    ground = make_ground(
-        Place(file, reader, first, part), top.content,
+    context = make_context(
+        Declaration(file, reader, first, part), top.content,
         {"data": data, "vix": vix, "features": features}, protocol=protocol, recipe=recipe,
-        needed=needed, told=told, labels=_labels(part for _, _, part in declared),
+        needed=needed, callback=callback, labels=_labels(part for _, _, part in declared),
     )  # fmt: skip
     label = declared_name(reader, top, file.stem)
     if store is not None:
-        ground = replace(ground, data=dated_data(ground, label, store, update=update))
-    entries = _entries(ground, declared, seeds)
+        context = replace(context, data=dated_data(context, label, store, update=update))
+    entries = _entries(context, declared, seeds)
     title = str(top.content.get("title", label))
     baselines = baselines_of(entries)
     reference = _reference(reader, top, entries, baselines)
     return Campaign(
-        label, title, ground.kind, baselines, tuple(entries), ground.data, reference,
-        ground.file.parent,
+        label, title, context.kind, baselines, tuple(entries), context.data, reference,
+        context.file.parent,
     )  # fmt: skip
 
 
@@ -246,7 +246,7 @@ def _labels(parts: Iterable[Part]) -> set[str]:
 
 
 def _entries(
-    ground: CampaignContext, declared: Sequence[tuple[str, str, Part]], seeds: int | None
+    context: CampaignContext, declared: Sequence[tuple[str, str, Part]], seeds: int | None
 ) -> list[Entry]:
     """Every replicate of every experiment, and what ensembles need besides."""
     entries: dict[str, Entry] = {}
@@ -254,30 +254,30 @@ def _entries(
     for id_, priority, part in declared:
         if "ensemble" in part.content:
             known = {e.id: e.spec for e in entries.values() if e.id == e.own_id}
-            place = Place(ground.file, ground.reader, id_, part)
+            place = Declaration(context.file, context.reader, id_, part)
             spec, members = ensemble_of(part.content["ensemble"], known, place)
             for name, member in members:
                 entries.setdefault(name, Entry(name, priority, member, declared=False))
             entries[id_] = Entry(id_, priority, spec)
             continue
-        for entry in _replicates(ground, id_, priority, part, seeds, keys):
+        for entry in _replicates(context, id_, priority, part, seeds, keys):
             entries[entry.id] = entry
     return list(entries.values())
 
 
 def _replicates(
-    ground: CampaignContext, id_: str, priority: str, part: Part, seeds: int | None,
+    context: CampaignContext, id_: str, priority: str, part: Part, seeds: int | None,
     keys: dict[int, dict[str, str]],
 ) -> Iterator[Entry]:  # fmt: skip
     """An experiment with its seed, the next, and so on; `keys` learns the key of each."""
-    spec, named = ground.spec(id_, part, keys.setdefault(0, {}))
+    spec, named = context.spec(id_, part, keys.setdefault(0, {}))
     count = seeds or SEEDS.get(named, 1)
     if spec.seed + count - 1 > MOST_SEED:
         line = part.line(("seed",))
         message = f"{id_}: the last of {count} seeds is above {MOST_SEED:,}"
-        raise ground.reader.fail(line, message)
+        raise context.reader.fail(line, message)
     for extra in range(count):
-        one = ground.spec(id_, part, keys.setdefault(extra, {}))[0] if extra else spec
+        one = context.spec(id_, part, keys.setdefault(extra, {}))[0] if extra else spec
         name, one = replicate(id_, one, extra)
         keys[extra][id_] = one.key
         yield Entry(name, priority, one)

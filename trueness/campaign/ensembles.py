@@ -11,7 +11,7 @@ from trueness.errors import nearest
 from trueness.expansion import MOST
 from trueness.spec import Spec
 from trueness.spec.estimator import Ensemble
-from trueness.tasks import Place
+from trueness.tasks import Declaration
 
 FIELDS = ("of", "seeds")
 
@@ -19,7 +19,7 @@ FIELDS = ("of", "seeds")
 def ensemble_of(
     content: Any,  # noqa: ANN401 - whatever a file holds
     known: Mapping[str, Any],
-    place: Place,
+    place: Declaration,
 ) -> tuple[Spec, list[tuple[str, Any]]]:
     """Spec of an ensemble, and its members by id.
 
@@ -30,7 +30,7 @@ def ensemble_of(
         by default.
     known : mapping of str to Spec
         Earlier experiments by id, with the first of their seeds.
-    place : Place
+    place : Declaration
 
     Raises
     ------

@@ -19,8 +19,8 @@ from trueness.errors import TruenessError, nearest
 CheckFunction: TypeAlias = Callable[[CheckInput], CheckResult]
 
 _MODULES = [
-    import_module(f"{catalogue.__name__}.{found.name}")
-    for found in iter_modules(catalogue.__path__)
+    import_module(f"{catalogue.__name__}.{module.name}")
+    for module in iter_modules(catalogue.__path__)
 ]
 _BY_CODE = {m.CHECK.code: m for m in sorted(_MODULES, key=lambda m: m.CHECK.code)}
 CHECKS: dict[str, Check] = {code: m.CHECK for code, m in _BY_CODE.items()}

@@ -86,43 +86,43 @@ def importance(
     from trueness.store import Store
 
     check(output)
-    kept, given = Store(store), {"data": data, "vix": vix, "features": features}
+    kept, sources = Store(store), {"data": data, "vix": vix, "features": features}
     if is_about_titles(kept, run):
         _refuse(run, "columns", {"--by": by, "--group": groups or None, "--repeats": repeats,
                                  "--partial": partial})  # fmt: skip
-        return _titles(kept, run, given, Words.of(text, texts, seed, open_test), device, output)
+        return _titles(kept, run, sources, Words.of(text, texts, seed, open_test), device, output)
     _refuse(run, "titles", {"--text": text, "--texts": texts, "--open-test": open_test or None})
     asked = asked_of(by, groups, repeats, partial, seed or 0)
-    return _columns(kept, run, given, asked, device, output)
+    return _columns(kept, run, sources, asked, device, output)
 
 
 def _columns(
-    store: Any, run: str, given: dict[str, Any], asked: Asked, device: str, output: Output  # noqa: ANN401
+    store: Any, run: str, sources: dict[str, Any], asked: Asked, device: str, output: Output  # noqa: ANN401
 ) -> int:  # fmt: skip
-    from trueness.attribution.asking import importance as found_of
+    from trueness.attribution.asking import importance as compute_importance
 
     with progress() as shown:
-        result = found_of(store, run, given, asked, device=device, progress=shown,
+        result = compute_importance(store, run, sources, asked, device=device, callback=shown,
                          access=(VERB, asked.question))  # fmt: skip
     present(result, output)
     return 0
 
 
 def _titles(
-    store: Any, run: str, given: dict[str, Any], words: Words, device: str, output: Output  # noqa: ANN401
+    store: Any, run: str, sources: dict[str, Any], words: Words, device: str, output: Output  # noqa: ANN401
 ) -> int:  # fmt: skip
     from trueness.attribution.words_of_bundle import words_of
 
     with progress() as shown:
-        result = words_of(store, run, given, words, device=device, progress=shown,
+        result = words_of(store, run, sources, words, device=device, callback=shown,
                          access=(VERB, words.question))  # fmt: skip
     present(result, output)
     return 0
 
 
-def _refuse(run: str, about: str, given: dict[str, Any]) -> None:
+def _refuse(run: str, about: str, options: dict[str, Any]) -> None:
     """Refuse options that are about other runs than this one."""
-    for name, value in given.items():
+    for name, value in options.items():
         if value is not None:
             raise TruenessError(f"{name} is about models of {about}, and {run} is none; leave it "
                                 "out", "no_option")  # fmt: skip

@@ -84,7 +84,7 @@ class Experiments:
             campaign = load_campaign(
                 name, data=self.data, vix=self.vix, features=self.features,
                 protocol=self.protocol, recipe=self.recipe, seeds=self.seeds, settings=content,
-                needed=needed, told=note, store=store, update=update,
+                needed=needed, callback=note, store=store, update=update,
             )  # fmt: skip
         return campaign.select(*(names or () for names in (self.ids, self.priorities, self.tiers)))
 
@@ -97,14 +97,14 @@ class Experiments:
             "--seeds": self.seeds, "--protocol": self.protocol, "--recipe": self.recipe,
             "--epochs": self.epochs, "--set": self.settings,
         }  # fmt: skip
-        given = [
+        options = [
             word
             for option, value in words.items()
             if value is not None
             for one in (value if isinstance(value, list) else [value])
             for word in (option, str(one))
         ]
-        return command("run", campaign, *given)
+        return command("run", campaign, *options)
 
 
 ALL = Experiments()

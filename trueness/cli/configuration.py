@@ -111,12 +111,12 @@ def apply(app: App, commands: Sequence[str], arguments: ArgumentCollection) -> N
     if any(not argument.tokens for argument in known.values()):
         file = find_file(_folders(arguments))
         _fill(known, file)
-    found_here = file is None or file == find_file([Path.cwd()])
-    elsewhere = {} if found_here else {
+    is_local = file is None or file == find_file([Path.cwd()])
+    elsewhere = {} if is_local else {
         name: a.tokens[0].value for name, a in known.items() if _source(a) == str(file)
     }  # fmt: skip
-    given = {f"--{name}": value for name, value in (elsewhere | typed).items()}
-    suggestions.remember(given, commands[0] if commands else "")
+    values = {f"--{name}": value for name, value in (elsewhere | typed).items()}
+    suggestions.remember(values, commands[0] if commands else "")
     _replaced[:] = [
         f"--{name} {known[name].tokens[0].value} is from {where}"
         for name in ("data", "vix")
@@ -159,8 +159,8 @@ def _fill(known: dict[str, Argument], file: Path | None) -> None:
 
 def _folders(arguments: ArgumentCollection) -> list[Path]:
     """Folder of the campaign file, if one was given, and the current one."""
-    given = [a.tokens[0].value for a in arguments if a.name in CAMPAIGN_ARGUMENTS and a.tokens]
-    files = [Path(value) for value in given if value.endswith((".yaml", ".yml"))]
+    values = [a.tokens[0].value for a in arguments if a.name in CAMPAIGN_ARGUMENTS and a.tokens]
+    files = [Path(value) for value in values if value.endswith((".yaml", ".yml"))]
     return [*(file.parent for file in files if file.is_file()), Path.cwd()]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trueness.cli.options import DEFAULT_STORE, Data, Store_, Vix
 from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.errors import TruenessError, nearest
-from trueness.places import Place
+from trueness.places import StoreLocation
 
 if TYPE_CHECKING:
     from trueness.judge.diff import NamedSpec
@@ -45,7 +45,7 @@ def diff(
     return 0
 
 
-def _find(wanted: str, store: Place, data: str | None, vix: str | None) -> NamedSpec:
+def _find(wanted: str, store: StoreLocation, data: str | None, vix: str | None) -> NamedSpec:
     """A stored run, or an experiment that a campaign declares."""
     from trueness.judge.diff import stored_spec
     from trueness.store import Store

@@ -65,6 +65,6 @@ def errors(
     how = How(asked, top, open_test, refit, device)
     with progress() as shown:
         result = errors_of(Store(store), run, {"data": data}, how, access=(VERB, str(asked)),
-                          progress=shown)  # fmt: skip
+                          callback=shown)  # fmt: skip
     present(result, output)
     return 0

@@ -178,9 +178,9 @@ def audit(
     check(output)
     if campaign is not None:
         own = {"--tier": tier, "--features": features, "--vix": vix, "--block-days": block_days}
-        given = next((name for name, value in own.items() if value is not None), None)
-        if given is not None:
-            message = f"{given} is about a tier of indicators; leave it out for the table of"
+        option = next((name for name, value in own.items() if value is not None), None)
+        if option is not None:
+            message = f"{option} is about a tier of indicators; leave it out for the table of"
             raise TruenessError(f"{message} {campaign}", "no_tier")
         return _audit_table(campaign, data, protocol, output)
     protocol, block_days = protocol or "holdout", 125 if block_days is None else block_days

@@ -59,15 +59,15 @@ def audit_labels(
     from trueness.store import Store
 
     check(output)
-    kept, given = Store(store), {"data": data}
+    kept, sources = Store(store), {"data": data}
     if (accept is None) != (out is None):
         raise TruenessError("--accept FILE and --out FOLDER belong together", "no_option")
     if accept is not None and out is not None:
-        present(accepted(audited(kept, source, given).corpus, accept, out), output)
+        present(accepted(audited(kept, source, sources).corpus, accept, out), output)
         return 0
     with progress() as shown:
-        result = audit(kept, source, given, folds=folds, seed=seed, opened=open_test, top=top,
-                      record=True, progress=shown)  # fmt: skip
+        result = audit(kept, source, sources, folds=folds, seed=seed, opened=open_test, top=top,
+                      record=True, callback=shown)  # fmt: skip
     present(result, output)
     return 0
 
@@ -116,6 +116,6 @@ def label_next(
 
     check(output)
     read = Texts(texts, text_column, language_column, id_column)
-    present(propose(Store(store), model, read, n, given={"data": corpus}, device=device,
+    present(propose(Store(store), model, read, n, sources={"data": corpus}, device=device,
                     access=("label-next", f"{n} of {texts}")), output)  # fmt: skip
     return 0

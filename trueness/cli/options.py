@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from cyclopts import Parameter, Token
 
-from trueness.places import Place, place_of
+from trueness.places import StoreLocation, place_of
 
 DEFAULT_STORE = Path("store")
 ROWS_SHOWN = 50
@@ -57,7 +57,7 @@ def folder_of(annotation: Any, tokens: Sequence[Token]) -> Path:  # noqa: ANN401
     return Path(text)
 
 
-def _place(annotation: Any, tokens: Sequence[Token]) -> Place:  # noqa: ANN401 - the same
+def _place(annotation: Any, tokens: Sequence[Token]) -> StoreLocation:  # noqa: ANN401 - the same
     if "://" in tokens[0].value:
         return place_of(tokens[0].value)
     return folder_of(annotation, tokens)
@@ -68,7 +68,7 @@ Number = Annotated[float, Parameter(converter=_number)]
 CHOICE = Parameter(converter=_choice)
 """Of an option that may be left out and takes some words."""
 Store_ = Annotated[
-    Place,
+    StoreLocation,
     Parameter(
         name="--store",
         env_var="TRUENESS_STORE",
@@ -155,9 +155,9 @@ Seeds = Annotated[
 ]
 
 
-def progress(watch: bool = False) -> Any:  # noqa: ANN401 - a context manager that yields a Listener
+def progress(watch: bool = False) -> Any:  # noqa: ANN401 - a context manager that yields a Callback
     """What hears of a campaign's progress, as a context manager: a bar, or a live picture."""
     from trueness.cli.output import console
-    from trueness.report.progress import ProgressListener
+    from trueness.report.progress import ProgressCallback
 
-    return ProgressListener(console(err=True), watch)
+    return ProgressCallback(console(err=True), watch)

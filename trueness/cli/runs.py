@@ -130,7 +130,7 @@ def carried_out(
     from trueness.runner import run as run_campaign
 
     with progress(watch) as shown:
-        summary = run_campaign(campaign, store, listener=shown, **how)
+        summary = run_campaign(campaign, store, callback=shown, **how)
     if not summary.speaks:
         return interrupts.status() if summary.interrupted else 0
     if then is not None and not (summary.failed or summary.missing):

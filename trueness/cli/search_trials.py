@@ -162,7 +162,7 @@ def run(
             search, goal.names, database or open_storage(storage_url(None, store)),
             sampler=sampler, seed=sampler_seed, about={"seeds": seeds}, pruner=pruner,
         )  # fmt: skip
-        shown.note(_beginning(search, study, trials))
+        shown.on_note(_beginning(search, study, trials))
         outcome = search_trials(
             search, study, trainer, trials=trials, seeds=seeds, duplicates=duplicates,
             batch=batch or max(1, pool.size) * (1 if where.name == "cpu" else GPU_BATCH),

@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from trueness.cli.options import DEFAULT_STORE, Store_, StrictInt
 from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.errors import TruenessError
-from trueness.places import Place
+from trueness.places import StoreLocation
 
 if TYPE_CHECKING:
     from trueness.judge.listing import Listing
@@ -171,7 +171,7 @@ def _published_space(budget: str) -> Listing:
 
 
 def _studies(
-    names: tuple[str, ...], folders: list[Path] | None, everything: bool, store: Place,
+    names: tuple[str, ...], folders: list[Path] | None, everything: bool, store: StoreLocation,
     storage: str | None,
 ) -> list[Study]:  # fmt: skip
     """What was asked for: studies of the store, or published folders, each once."""

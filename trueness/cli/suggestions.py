@@ -17,14 +17,14 @@ NEW_DATA = {"predict", "monitor", "export", "payoff", "importance"}
 """Verbs that may be given data which no run was made on: suggestions do not repeat these."""
 DATA = {"--data", "--vix"}
 COMMAND = re.compile(r"`trueness ([^`]+)`")
-_given: dict[str, str] = {}
+_typed: dict[str, str] = {}
 
 
 def remember(options: Mapping[str, str], verb: str = "") -> None:
     """Keep what this call was given, of the options that suggestions repeat."""
     repeated = [name for name in REPEATED if not (verb in NEW_DATA and name in DATA)]
-    _given.clear()
-    _given.update({name: options[name] for name in repeated if name in options})
+    _typed.clear()
+    _typed.update({name: options[name] for name in repeated if name in options})
 
 
 def command(*words: str) -> str:
@@ -43,12 +43,12 @@ def completed(text: str) -> str:
 
     Names of verbs that could not be called as they stand are left alone.
     """
-    return COMMAND.sub(_completed, text) if _given else text
+    return COMMAND.sub(_completed, text) if _typed else text
 
 
 def completed_document(document: Document) -> Document:
     """A document with every text `completed`."""
-    return with_texts(document, completed) if _given else document
+    return with_texts(document, completed) if _typed else document
 
 
 def _completed(match: re.Match[str]) -> str:
@@ -62,13 +62,13 @@ def _completed(match: re.Match[str]) -> str:
 
 def _repeated(words: Sequence[str]) -> list[str]:
     """Options that a command takes, that this call was given and that the command lacks."""
-    if not _given:
+    if not _typed:
         return []
     said = {word.partition("=")[0] for word in words}
     takes = _options(words)
     return [
         part
-        for name, value in _given.items()
+        for name, value in _typed.items()
         if name in takes and name not in said
         for part in (name, _printable(name, value))
     ]
@@ -78,7 +78,7 @@ def _options(words: Sequence[str]) -> set[str]:
     """Names of the options of a verb; none if it cannot be called with these words."""
     from trueness.cli import app
 
-    kept = dict(_given)
+    kept = dict(_typed)
     try:
         app.parse_args(list(words), exit_on_error=False, print_error=False)
         *_, verb = app.parse_commands(list(words))[1]

@@ -110,12 +110,12 @@ class SourceOptions:
 _COLUMNS = ("text_column", "label_column", "language_column", "cluster_column", "id_column")
 _TREE = {"parent_column": "parents", "hierarchy": "hierarchy"}
 _FIELDS = ("field", "number", "fields_of")
-_CUTS = ("titles_only", "max_chars")
+_TEXT_LIMITS = ("titles_only", "max_chars")
 TAKES = {
-    "zip": ("map", "max_gb", *_CUTS),
-    "table": (*_COLUMNS, *_TREE, *_FIELDS, "separator", *_CUTS),
-    "dataset": (*_COLUMNS, *_TREE, *_FIELDS, *_CUTS),
-    "debian": ("languages", *_CUTS),
+    "zip": ("map", "max_gb", *_TEXT_LIMITS),
+    "table": (*_COLUMNS, *_TREE, *_FIELDS, "separator", *_TEXT_LIMITS),
+    "dataset": (*_COLUMNS, *_TREE, *_FIELDS, *_TEXT_LIMITS),
+    "debian": ("languages", *_TEXT_LIMITS),
     "synthetic": ("rows", "noise", "difficulty"),
 }
 """Source -> options it takes."""
@@ -216,17 +216,17 @@ def _source(origin: SourceOptions, seed: int, english_share: float | None) -> So
     TruenessError
         If they name none or several, or an option that the source does not take.
     """
-    given = {f.name: getattr(origin, f.name) for f in fields(origin)}
-    given = {
-        name: value for name, value in given.items() if value is not None and value is not False
+    passed = {f.name: getattr(origin, f.name) for f in fields(origin)}
+    passed = {
+        name: value for name, value in passed.items() if value is not None and value is not False
     }
-    named = [name for name in TAKES if name in given]
+    named = [name for name in TAKES if name in passed]
     if len(named) != 1:
         came = " and ".join(f"--{name}" for name in named) or "none"
         raise TruenessError(f"one source is needed, {came} came; give one of "
                             + ", ".join(f"--{name}" for name in TAKES))  # fmt: skip
     kind = named[0]
-    options = {name: value for name, value in given.items() if name != kind}
+    options = {name: value for name, value in passed.items() if name != kind}
     for name in options:
         if name not in TAKES[kind]:
             taken = ", ".join(_flag(one) for one in TAKES[kind])
@@ -234,7 +234,7 @@ def _source(origin: SourceOptions, seed: int, english_share: float | None) -> So
     if kind == "synthetic":
         options |= {"seed": seed} | ({} if english_share is None else {
             "english_share": english_share})  # fmt: skip
-    return _SOURCES[kind](given[kind], options)
+    return _SOURCES[kind](passed[kind], options)
 
 
 def _flag(name: str) -> str:
@@ -266,7 +266,7 @@ def _columns(options: dict[str, Any]) -> dict[str, Any]:
 
     fields_of = {name: name.removesuffix("_column") for name in _COLUMNS} | _TREE
     named = {field: options[name] for name, field in fields_of.items() if name in options}
-    rest = {name: options[name] for name in (*_CUTS, "separator") if name in options}
+    rest = {name: options[name] for name in (*_TEXT_LIMITS, "separator") if name in options}
     return {"columns": Columns(**named, **_fields(options)), **rest}
 
 

@@ -180,7 +180,7 @@ def spec_content(flags: Flags, corpus: str, settings: list[str] | None) -> dict[
 
 def _model(flags: Flags) -> dict[str, str]:
     """What the model begins with."""
-    from trueness.text.pretrained import look_at_folder
+    from trueness.text.pretrained import inspect_folder
 
     if flags.pretrained is None:
         if flags.tune is not None:
@@ -192,7 +192,7 @@ def _model(flags: Flags) -> dict[str, str]:
                 f"--{name}: a pretrained encoder brings its own tokenizer; leave it out"
             )
     of = str(flags.pretrained)
-    return {"kind": "pretrained", "of": of, "digest": look_at_folder(of, Path()).digest}
+    return {"kind": "pretrained", "of": of, "digest": inspect_folder(of, Path()).digest}
 
 
 def _focal(flags: Flags) -> dict[str, Any]:

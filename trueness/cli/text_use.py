@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from trueness.cli.options import DEFAULT_STORE, Data, OpenTest, Store_, StrictInt
 from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.errors import TruenessError
-from trueness.places import Place
+from trueness.places import StoreLocation
 
 if TYPE_CHECKING:
     from trueness.spec.titles import TitlesSpec
@@ -61,11 +61,11 @@ def evaluate(
         raise TruenessError("--whole takes the test part too; leave --open-test out", "part")
     part = WHOLE if whole else "test" if open_test else "validation"
     scored = evaluated_corpus(run, result, corpus, part, {"data": data}, device=device)
-    judged = scored.judged(keep_leaks=keep_leaks)
+    evaluation = scored.evaluate(keep_leaks=keep_leaks)
     question = f"{corpus}{', all parts' * whole}{' with leaks' * keep_leaks}"
     opened = whole or open_test
     _record(runs, result, "test" if opened else part, question, opened)
-    present(judged, output)
+    present(evaluation, output)
     return 0
 
 
@@ -99,12 +99,12 @@ def latency(
         auto, cpu, cuda or mps.
     """
     from trueness.judge.listing import Listing
-    from trueness.text.given import EXAMPLES, given_texts
+    from trueness.text.inputs import EXAMPLES, input_texts
     from trueness.titles.latency import measure_latency
 
     check(output)
     result, _ = _find(store, run)
-    lines = [one for one in given_texts(texts or list(EXAMPLES)).texts if one]
+    lines = [one for one in input_texts(texts or list(EXAMPLES)).texts if one]
     sizes = batch_sizes or [1, 8, 32]
     classifier = _classifier(result, device)
     rows = measure_latency(classifier, lines, sizes, requests=requests, warmup=warmup)
@@ -113,7 +113,7 @@ def latency(
     return 0
 
 
-def _find(store: Place, wanted: str) -> tuple[Run[TitlesSpec], Store]:
+def _find(store: StoreLocation, wanted: str) -> tuple[Run[TitlesSpec], Store]:
     """Run on titles by id or key, and its store."""
     from trueness.judge.finding import find_run
     from trueness.store import Store

@@ -68,11 +68,11 @@ def finalize(
     from trueness.store import Store
 
     check(output)
-    given = {"data": data, "vix": vix, "features": features}
+    sources = {"data": data, "vix": vix, "features": features}
     try:
         with pool_on(on) as pool:
-            made = finalize_named(Store(store), run, given, out, seeds=seeds, precision=precision,
-                                  refit=not no_refit, device=device, told=note,
+            made = finalize_named(Store(store), run, sources, out, seeds=seeds, precision=precision,
+                                  refit=not no_refit, device=device, report=note,
                                   pool=pool)  # fmt: skip
     except KeyboardInterrupt:
         note("No bundle was written. Run the same command again; encoders go on from their "
@@ -176,8 +176,8 @@ def monitor(
 
     check(output)
     predictor = load(bundle)
-    given = {"data": data, "vix": vix, "features": features}
-    read = predictor.load_if_given(given)
+    sources = {"data": data, "vix": vix, "features": features}
+    read = predictor.load_if_given(sources)
     table = None if labels is None else read_table(labels, types=False).frame
     result = watch(predictor, read, table, str(labels))
     present(result, output)
@@ -214,8 +214,8 @@ def export(
     from trueness.bundle.predicting import load
 
     check(output)
-    given = {"data": data, "vix": vix, "features": features}
-    present(exported(load(bundle), out, given, rows), output)
+    sources = {"data": data, "vix": vix, "features": features}
+    present(exported(load(bundle), out, sources, rows), output)
     return 0
 
 
@@ -248,12 +248,12 @@ def payoff(
     cost_bps
         Cost of a position, there and back, in basis points.
     """
-    from trueness.bundle.payoff import payoff as judged
+    from trueness.bundle.payoff import payoff as evaluate_payoff
     from trueness.store import Store
 
     check(output)
-    given = {"data": data, "vix": vix, "features": features}
-    present(judged(Store(store), run, given, exit=exit, cost_bps=cost_bps,
+    sources = {"data": data, "vix": vix, "features": features}
+    present(evaluate_payoff(Store(store), run, sources, exit=exit, cost_bps=cost_bps,
                    access=("payoff", f"{exit} {cost_bps:g}")), output)  # fmt: skip
     return 0
 

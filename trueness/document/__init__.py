@@ -1,13 +1,13 @@
 """What can be shown: documents, and how numbers are written."""
 
 from trueness.document.model import (
-    Beside,
     Cell,
     Column,
     Document,
     Field,
     Figure,
     Form,
+    HConcat,
     Items,
     Kind,
     Later,
@@ -25,13 +25,13 @@ from trueness.document.model import (
 from trueness.document.texts import with_texts
 
 __all__ = [
-    "Beside",
     "Cell",
     "Column",
     "Document",
     "Field",
     "Figure",
     "Form",
+    "HConcat",
     "Items",
     "Kind",
     "Later",

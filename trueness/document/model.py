@@ -297,7 +297,7 @@ class Live:
 
 
 @dataclass(frozen=True)
-class Beside:
+class HConcat:
     """Parts that belong side by side where there is room: two pictures, two small tables."""
 
     parts: Sequence[Sentence | Items | Table | Figure]
@@ -351,7 +351,7 @@ class Section:
     detail: bool = False
 
 
-Part: TypeAlias = Sentence | Items | Table | Figure | Form | Slider | Live | Beside | Section
+Part: TypeAlias = Sentence | Items | Table | Figure | Form | Slider | Live | HConcat | Section
 
 
 @dataclass(frozen=True)
@@ -377,22 +377,22 @@ class Document:
 
     def tables(self) -> list[Table]:
         """Every table, in reading order, those of folded sections included."""
-        return _found(self.parts, Table)
+        return _parts_of_kind(self.parts, Table)
 
     def figures(self) -> list[Figure]:
         """Every figure, in reading order."""
-        return _found(self.parts, Figure)
+        return _parts_of_kind(self.parts, Figure)
 
     def sentences(self) -> list[str]:
         """Texts of every sentence, in reading order."""
-        return [one.text for one in _found(self.parts, Sentence)]
+        return [one.text for one in _parts_of_kind(self.parts, Sentence)]
 
 
-def _found(parts: Sequence[Any], kind: type[Any]) -> list[Any]:
+def _parts_of_kind(parts: Sequence[Any], kind: type[Any]) -> list[Any]:
     result: list[Any] = []
     for part in parts:
         if isinstance(part, kind):
             result.append(part)
-        elif isinstance(part, Section | Beside | Live):
-            result += _found(part.parts, kind)
+        elif isinstance(part, Section | HConcat | Live):
+            result += _parts_of_kind(part.parts, kind)
     return result

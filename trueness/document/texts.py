@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from trueness.document.model import (
-    Beside,
     Document,
     Figure,
     Form,
+    HConcat,
     Items,
     Later,
     Live,
@@ -50,7 +50,7 @@ def _with(parts: Sequence[Any], kind: type[Part], change: Callable[[Any], Any]) 
         return [
             change(part) if isinstance(part, kind)
             else replace(part, parts=_with(part.parts, kind, change))
-            if isinstance(part, Section | Beside | Live) else part
+            if isinstance(part, Section | HConcat | Live) else part
             for part in parts
         ]  # fmt: skip
 
@@ -61,7 +61,7 @@ def whole(parts: Sequence[Any]) -> list[Any]:
     """Parts of which none is made later, so that they may be sent to another process."""
     return [
         replace(part, parts=whole(part.parts))
-        if isinstance(part, Section | Beside | Live)
+        if isinstance(part, Section | HConcat | Live)
         else part
         for part in parts
     ]
@@ -85,6 +85,6 @@ CHANGED: dict[type[Part], Callable[[Any, Change], Any]] = {
     Form: lambda part, change: part,
     Slider: lambda part, change: part,
     Live: lambda part, change: replace(part, parts=_parts(part.parts, change)),
-    Beside: lambda part, change: replace(part, parts=_parts(part.parts, change)),
+    HConcat: lambda part, change: replace(part, parts=_parts(part.parts, change)),
     Section: lambda part, change: replace(part, parts=_parts(part.parts, change)),
 }

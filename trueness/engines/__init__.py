@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from trueness.fit.device import Device
 from trueness.fit.parallel import Ranks
-from trueness.places import Place
+from trueness.places import StoreLocation
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Setting:
     """
 
     device: Device
-    store: Place
+    store: StoreLocation
     encoders: EncoderOptions = EncoderOptions()
     ranks: Ranks = field(default_factory=Ranks)
     asks: bool = False

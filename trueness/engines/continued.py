@@ -11,8 +11,8 @@ import polars as pl
 
 from trueness.document.numbers import plural
 from trueness.examples import PARTS, Examples
-from trueness.fit.guard import Incident
 from trueness.fit.member import FoldFit
+from trueness.fit.monitor import TrainingWarning
 from trueness.store import Run
 
 
@@ -129,11 +129,11 @@ def inherited(run: Run[Any], folds: Mapping[int, int], examples: Examples) -> di
             fold,
             {n.removeprefix(prefix): a for n, a in weights.items() if n.startswith(prefix)},
             history.filter(pl.col("fold") == old).drop("fold").to_dicts(),
-            [_incident(one) for one in record["incidents"] if one["fold"] == old],
+            [_warning(one) for one in record["incidents"] if one["fold"] == old],
             record["best_epochs"][old], best, last, inherited=True,
         )  # fmt: skip
     return result
 
 
-def _incident(content: Mapping[str, Any]) -> Incident:
-    return Incident(**{name: value for name, value in content.items() if name != "fold"})
+def _warning(content: Mapping[str, Any]) -> TrainingWarning:
+    return TrainingWarning(**{name: value for name, value in content.items() if name != "fold"})

@@ -23,7 +23,7 @@ from trueness.engines.encoder_costs import (
     step_flops,
     training_bytes,
 )
-from trueness.engines.linear import HISTORY, Linear, judged_titles
+from trueness.engines.linear import HISTORY, Linear, titles_outcome
 from trueness.errors import SpecError, at_least
 from trueness.execute import Question
 from trueness.files import cache_folder, sha256_of, written_whole
@@ -45,7 +45,7 @@ from trueness.fit.titles import (
 from trueness.fit.titles import Setting as FitSetting
 from trueness.fit.titles.checkpoint import load_checkpoint
 from trueness.fit.titles.encoding import frozen_vectors
-from trueness.places import Place
+from trueness.places import StoreLocation
 from trueness.spec.titles import TitlesSpec, TitlesTask
 from trueness.store import Run, Store
 from trueness.tasks.titles import AllTexts, predictions_of
@@ -65,7 +65,7 @@ class EncoderContent:
     """Where everything is that a run reads and writes; whether it asks after every epoch."""
 
     corpus: Path
-    store: Place
+    store: StoreLocation
     tokenizer: Path
     cache: Path
     setting: FitSetting
@@ -119,11 +119,11 @@ class OneEncoder:
         corpus = load_corpus(how.corpus)
         try:
             fitted, data = fitted_encoder(
-                spec, corpus, how, heard(report, job.work, spec.key, asks=how.asks)
+                spec, corpus, how, event_handler(report, job.work, spec.key, asks=how.asks)
             )
         except _GivenUp:
             return [Outcome(spec, pruned=True)]
-        return [_judged(fitted, corpus, data, how)]
+        return [_outcome(fitted, corpus, data, how)]
 
 
 def fitted_encoder(
@@ -206,11 +206,13 @@ class _GivenUp(Exception):
     """A pruner ends the run."""
 
 
-def heard(report: Report, work: float, key: str, *, asks: bool = False) -> Callable[[Event], None]:
+def event_handler(
+    report: Report, work: float, key: str, *, asks: bool = False
+) -> Callable[[Event], None]:
     """Events of the loop as steps and notes of a run; epochs are questions too, if it asks."""
     updates = 1
 
-    def hear(event: Event) -> None:
+    def on_event(event: Event) -> None:
         nonlocal updates
         if event[0] == "note":
             report(event[1])
@@ -227,7 +229,7 @@ def heard(report: Report, work: float, key: str, *, asks: bool = False) -> Calla
         else:
             report(Step(work * event[1] / updates, f"loss {event[3]:.4f}"))
 
-    return hear
+    return on_event
 
 
 def _epoch_text(row: dict[str, float]) -> str:
@@ -240,8 +242,8 @@ def _epoch_text(row: dict[str, float]) -> str:
 
 
 def refitted_encoder(
-    spec: TitlesSpec, corpus: AllTexts, store: Place, tokenizer: Path, device: Device,
-    told: Callable[[str], None], folder: PretrainedFolder | None = None,
+    spec: TitlesSpec, corpus: AllTexts, store: StoreLocation, tokenizer: Path, device: Device,
+    report: Callable[[str], None], folder: PretrainedFolder | None = None,
 ) -> TitlesFitted:  # fmt: skip
     """Train an encoder for use, on all texts; an interrupted call is continued by the next one.
 
@@ -253,7 +255,7 @@ def refitted_encoder(
         Of runs that it begins with, and of the checkpoint.
     tokenizer : Path
     device : Device
-    told : callable
+    report : callable
         Takes a line about each epoch.
     folder : PretrainedFolder, optional
         What it begins with.
@@ -262,18 +264,18 @@ def refitted_encoder(
     how = EncoderContent(corpus.corpus.folder, store, tokenizer, cache_folder() / FOLDER,
                          FitSetting(device), kept, folder=folder)  # fmt: skip
     fitted, _ = fitted_encoder(
-        spec, corpus, how, lambda e: told(_epoch_text(e[1])) if e[0] == "epoch" else None
+        spec, corpus, how, lambda e: report(_epoch_text(e[1])) if e[0] == "epoch" else None
     )
     kept.path.unlink(missing_ok=True)
     return fitted
 
 
-def _judged(
+def _outcome(
     fitted: TitlesFitted, corpus: Corpus, data: TitlesData, how: EncoderContent
 ) -> Outcome:  # fmt: skip
     folder, lengths = how.folder, data.parts["train"].tokens.lengths
     step = step_flops(fitted.spec, len(data.classes), data.width, folder)
-    begun = (
+    origin = (
         {} if folder is None else {"pretrained": {"name": folder.path.name, "kind": folder.kind}}
     )
     facts = {
@@ -281,10 +283,13 @@ def _judged(
         "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),
         "seconds": fitted.seconds, "device": fitted.device, "precision": fitted.precision,
         "gflop": round(gflop_of(fitted.spec, lengths, data.code, step, len(fitted.history)), 3),
-        "data": {"tokenizer": data.digests["tokenizer"], **begun},
+        "padded": float(np.mean([epoch["padded"] for epoch in fitted.history])),
+        "data": {"tokenizer": data.digests["tokenizer"], **origin},
     }  # fmt: skip
     history = pl.DataFrame(fitted.history, schema=HISTORY)
-    made = judged_titles(fitted.spec, corpus, predictions_of(corpus, fitted.logits), facts, history)
+    made = titles_outcome(
+        fitted.spec, corpus, predictions_of(corpus, fitted.logits), facts, history
+    )
     files = {**made.files, **kept_files(fitted.spec.model, how.tokenizer)}
     return replace(made, parameters=fitted.parameters, files=files)
 
@@ -310,14 +315,18 @@ def check_source_run(spec: TitlesSpec, other: Run[TitlesSpec], classes: tuple[st
         raise SpecError(f"run {other.key} has another model; its weights do not fit")
 
 
-def _source(spec: TitlesSpec, store: Place, key: str, classes: tuple[str, ...]) -> Run[TitlesSpec]:
+def _source(
+    spec: TitlesSpec, store: StoreLocation, key: str, classes: tuple[str, ...]
+) -> Run[TitlesSpec]:
     """Another run, checked."""
     other = Store(store).run(key)
     check_source_run(spec, other, classes)
     return other
 
 
-def _warm_start(spec: TitlesSpec, store: Place, data: TitlesData) -> dict[str, Tensor] | None:
+def _warm_start(
+    spec: TitlesSpec, store: StoreLocation, data: TitlesData
+) -> dict[str, Tensor] | None:
     """Weights of the run that this one starts from."""
     if spec.recipe.start is None:
         return None
@@ -346,15 +355,15 @@ def _teacher_targets(
     return TeacherTargets(logits.to(name), torch.from_numpy(place).to(name))
 
 
-def tokenizer_file(task: TitlesTask, corpus: Corpus, given: Path | None) -> Path:
+def tokenizer_file(task: TitlesTask, corpus: Corpus, chosen: Path | None) -> Path:
     """File of a task's tokenizer; one that is trained is kept in the cache of the user.
 
     Its digest lies beside it: one that was cut or changed is trained again.
     """
     if task.tokenizer.kind == "file":
-        tokenizer_of(task, corpus, given)  # refuses another one
-        assert given is not None
-        return given
+        tokenizer_of(task, corpus, chosen)  # refuses another one
+        assert chosen is not None
+        return chosen
     setting = task.tokenizer.model_dump_json()
     path = cache_folder() / FOLDER / f"tokenizer-{corpus.digest}-{_digest(setting)}.json"
     digest = path.with_suffix(".sha256")

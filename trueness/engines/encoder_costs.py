@@ -13,8 +13,8 @@ from trueness.engines import Cost
 from trueness.errors import SpecError
 from trueness.fit.titles.work import Flops
 from trueness.models import (
-    begun_training_bytes,
     heads_parameter_count,
+    pretrained_training_bytes,
     titles_flops,
     titles_parameter_count,
     titles_training_bytes,
@@ -29,13 +29,13 @@ PASSES = 3
 """A training step takes as many forward passes: one forward, two backward."""
 
 
-def folder_of(spec: TitlesSpec, beside: Path = Path()) -> PretrainedFolder | None:
+def folder_of(spec: TitlesSpec, base_folder: Path = Path()) -> PretrainedFolder | None:
     """Folder of the encoder that a spec begins with; None for one that begins with none.
 
     Parameters
     ----------
     spec : TitlesSpec
-    beside : Path
+    base_folder : Path
         What its place is seen from.
 
     Raises
@@ -44,10 +44,10 @@ def folder_of(spec: TitlesSpec, beside: Path = Path()) -> PretrainedFolder | Non
         As `trueness.text.pretrained.find_folder`.
     """
     model: Any = spec.model
-    return find_folder(model.of, pinned_digest(model), beside) if model.begun else None
+    return find_folder(model.of, pinned_digest(model), base_folder) if model.is_pretrained else None
 
 
-def check_folder(spec: TitlesSpec, beside: Path = Path()) -> None:
+def check_folder(spec: TitlesSpec, base_folder: Path = Path()) -> None:
     """Refuse a run whose folder is not here, or does not fit its settings.
 
     Raises
@@ -58,7 +58,7 @@ def check_folder(spec: TitlesSpec, beside: Path = Path()) -> None:
     DataError
         As `folder_of`.
     """
-    folder, model, wanted = folder_of(spec, beside), spec.model, spec.task.max_tokens
+    folder, model, wanted = folder_of(spec, base_folder), spec.model, spec.task.max_tokens
     if folder is None:
         return
     tune: Any = getattr(model, "tune", None)
@@ -72,9 +72,9 @@ def check_folder(spec: TitlesSpec, beside: Path = Path()) -> None:
     tune.parameters(folder.maps, folder.parameters)
 
 
-def cost_of(spec: TitlesSpec, corpus: Corpus, beside: Path = Path()) -> Cost:
+def cost_of(spec: TitlesSpec, corpus: Corpus, base_folder: Path = Path()) -> Cost:
     """Weights, work and memory at most, where the size of the vocabulary is known beforehand."""
-    folder = folder_of(spec, beside)
+    folder = folder_of(spec, base_folder)
     vocabulary = getattr(spec.task.tokenizer, "vocabulary", None)
     if folder is None and vocabulary is None:
         return Cost(None, None, None)
@@ -145,7 +145,7 @@ def training_bytes(
         return titles_training_bytes(model, vocabulary or 0, n_classes, rows=rows, tokens=longest,
                                      averaged=averaged)  # fmt: skip
     trained, every = _weights(spec, n_classes, vocabulary, folder)
-    return begun_training_bytes(
+    return pretrained_training_bytes(
         every, trained, layers=0 if model.encodes_once else folder.layers, width=folder.width,
         inner=int(folder.config.get("intermediate_size", 4 * folder.width)),
         positions=rows * longest, averaged=averaged,

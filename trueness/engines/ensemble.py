@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from trueness.baselines import fit_ensemble
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
-from trueness.engines.recorded import facts_of, judged
+from trueness.engines.recorded import facts_of, make_outcome
 from trueness.examples import Examples
 from trueness.spec import Spec
 from trueness.store import Store
@@ -51,4 +51,4 @@ class Average:
             "seconds": time.perf_counter() - began, "device": "cpu", "precision": "float32",
             "members": list(spec.model.of),
         }  # fmt: skip
-        return [judged(spec, predictions, facts_of(spec, examples) | facts)]
+        return [make_outcome(spec, predictions, facts_of(spec, examples) | facts)]

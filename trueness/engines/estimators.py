@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from trueness.baselines import check_estimator, fit_estimator
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
-from trueness.engines.recorded import facts_of, judged, predictions_of
+from trueness.engines.recorded import facts_of, make_outcome, predictions_of
 from trueness.examples import Examples
 from trueness.own import own_files
 from trueness.spec import Spec
@@ -52,4 +52,4 @@ class Estimators:
         facts = {
             "chosen": fit.chosen, "seconds": fit.seconds, "device": "cpu", "precision": "float64",
         }  # fmt: skip
-        return [judged(spec, predictions, facts_of(spec, examples) | facts)]
+        return [make_outcome(spec, predictions, facts_of(spec, examples) | facts)]

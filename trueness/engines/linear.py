@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from trueness.baselines import fit_titles_baseline
 from trueness.checks import checked
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
-from trueness.evaluation.by_group import judged_groups
+from trueness.evaluation.by_group import checked_groups
 from trueness.evaluation.macro_f1 import selection_scores
 from trueness.judge.levels import measured_levels
 from trueness.judge.measured import measured
@@ -52,7 +52,7 @@ class Linear:
                 corpus.part(part)
         for rows, spec in {spec.evaluation.min_rows: spec for spec in specs}.items():
             languages = inputs(spec).part("validation").language
-            judged_groups(languages, rows, spec.estimands.nouns)
+            checked_groups(languages, rows, spec.estimands.nouns)
 
     def cost(self, spec: TitlesSpec, inputs: Corpus, folder: Path) -> Cost:
         """Next to nothing."""
@@ -80,7 +80,7 @@ class Linear:
             "precision": "float64",
         }  # fmt: skip
         history = pl.DataFrame(schema=HISTORY)
-        return [judged_titles(spec, corpus, predictions_of(corpus, fit.logits), facts, history)]
+        return [titles_outcome(spec, corpus, predictions_of(corpus, fit.logits), facts, history)]
 
 
 def selection_of(spec: TitlesSpec, k: int) -> Callable[[Index, Index, NDArray[np.str_]], float]:
@@ -93,7 +93,7 @@ def selection_of(spec: TitlesSpec, k: int) -> Callable[[Index, Index, NDArray[np
     return score
 
 
-def judged_titles(
+def titles_outcome(
     spec: TitlesSpec, corpus: Corpus, predictions: Predictions, facts: dict[str, Any],
     history: pl.DataFrame,
 ) -> Outcome:  # fmt: skip

@@ -49,7 +49,7 @@ def facts_of(spec: Spec, examples: Examples, folder: Path = Path()) -> dict[str,
     }
 
 
-def judged(
+def make_outcome(
     spec: Spec, predictions: Predictions, facts: dict[str, Any],
     history: Sequence[dict[str, float]] = (), parameters: Mapping[str, NDArray[np.float32]] = {},
 ) -> Outcome:  # fmt: skip

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from trueness.engines import Cost, Epoch, Inputs, Job, Outcome, Report, Setting, Step
-from trueness.engines.begun import starting_weights
 from trueness.engines.continued import Continued, inherited
-from trueness.engines.recorded import facts_of, judged, predictions_of, weight_count
+from trueness.engines.recorded import facts_of, make_outcome, predictions_of, weight_count
+from trueness.engines.warm_start import starting_weights
 from trueness.errors import SpecError
 from trueness.examples import Examples
 from trueness.execute import Question
@@ -32,7 +32,7 @@ from trueness.fit import (
 from trueness.judge.measured import estimates_of
 from trueness.models import activation_bytes, member_bytes, multiply_adds, stacks
 from trueness.own import own_files
-from trueness.places import Place
+from trueness.places import StoreLocation
 from trueness.spec import Spec
 from trueness.store import Store
 
@@ -57,7 +57,7 @@ class StackContent:
     asks: bool
     folder: Path
     checkpoints: Checkpoints | None
-    store: Place
+    store: StoreLocation
     continues: Mapping[str, Continued]
 
 
@@ -168,8 +168,8 @@ def _job(specs: tuple[Spec, ...], examples: Examples, width: int, setting: Setti
     )  # fmt: skip
     work = sum(work_of(one, examples, one.recipe.passes, folder) for one in specs) / 1e9
     memory = members * _member_bytes(specs[0], examples, folder)
-    begun = continues or any(spec.depends_on for spec in specs)
-    reads = (*own_files(model, folder), *(Store(setting.store).folders if begun else []))
+    warm_started = continues or any(spec.depends_on for spec in specs)
+    reads = (*own_files(model, folder), *(Store(setting.store).folders if warm_started else []))
     return Job("stack", specs, content, work, fits, members, memory, mode, reads=reads)
 
 
@@ -249,7 +249,7 @@ def outcome_of(
         "estimates_last": {name: e.to_dict() for name, e in ended.items()},
         "best_epochs": [f.best_epoch for f in fit.folds],
         "last_epochs": [len(f.history) for f in fit.folds],
-        "incidents": [{"fold": f.fold, **i.to_dict()} for f in fit.folds for i in f.incidents],
+        "incidents": [{"fold": f.fold, **i.to_dict()} for f in fit.folds for i in f.warnings],
         "stacked": fit.stacked,
         "seconds": fit.seconds, "device": fit.device, "precision": fit.precision,
         "gflop": round(
@@ -265,4 +265,4 @@ def outcome_of(
         f"fold{f.fold}.{name}": value for f in fit.folds for name, value in f.parameters.items()
     }
     predictions = predictions_of(examples, best, last)
-    return judged(fit.spec, predictions, facts, history, parameters)
+    return make_outcome(fit.spec, predictions, facts, history, parameters)

@@ -22,10 +22,10 @@ from trueness.baselines.vectors import (
     scores_of,
 )
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
-from trueness.engines.linear import HISTORY, Linear, judged_titles, selection_of
+from trueness.engines.linear import HISTORY, Linear, selection_of, titles_outcome
 from trueness.errors import SpecError
 from trueness.fit.device import Device
-from trueness.places import Place
+from trueness.places import StoreLocation
 from trueness.spec.titles import NetworkHead, TitlesSpec, Vectors
 from trueness.store import Run, Store
 from trueness.tasks.titles import predictions_of
@@ -48,7 +48,7 @@ class VectorContent:
 
     corpus: Path
     folder: Path
-    store: Place
+    store: StoreLocation
     device: Device
 
 
@@ -101,7 +101,7 @@ class OnVectors:
 
 
 def refitted_head(
-    spec: TitlesSpec, corpus: Parts, store: Place | None, folder: Path, device: Device
+    spec: TitlesSpec, corpus: Parts, store: StoreLocation | None, folder: Path, device: Device
 ) -> tuple[VectorClassifier, str]:
     """A head fitted for use, on all texts, and what was chosen in words.
 
@@ -150,7 +150,7 @@ def _vectors(spec: TitlesSpec, folder: Path) -> StaticVectors:
     return _opened(model.of, folder, pinned_digest(model))
 
 
-def _told(vectors: StaticVectors, spec: TitlesSpec, corpus: Corpus, report: Report) -> list[str]:
+def _notes(vectors: StaticVectors, spec: TitlesSpec, corpus: Corpus, report: Report) -> list[str]:
     """What is odd about the vectors for the corpus; it is reported as well."""
     notes = vectors.check(corpus, spec.task.max_tokens)
     for note in notes:
@@ -173,12 +173,12 @@ def _linear(
     fit = fit_linear_head(spec, corpus, vectors, selection_of(spec, len(corpus.classes)))
     report(Step(work))
     facts = {
-        "notes": _told(vectors, spec, corpus, report),
+        "notes": _notes(vectors, spec, corpus, report),
         "parameters": (vectors.width + 1) * len(corpus.classes), "chosen": fit.chosen,
         "seconds": fit.seconds, "device": "cpu", "precision": "float64",
     }  # fmt: skip
     history = pl.DataFrame(schema=HISTORY)
-    return judged_titles(spec, corpus, predictions_of(corpus, fit.logits), facts, history)
+    return titles_outcome(spec, corpus, predictions_of(corpus, fit.logits), facts, history)
 
 
 # ------------------------------------------------------------------------------------ network heads
@@ -187,27 +187,27 @@ def _linear(
 def _network(
     spec: TitlesSpec, corpus: Corpus, how: VectorContent, work: float, report: Report
 ) -> Outcome:
-    from trueness.engines.encoder import heard
+    from trueness.engines.encoder import event_handler
 
     vectors = _vectors(spec, how.folder)
     fitted, _ = _trained(
-        spec, corpus, vectors, how.store, how.device, heard(report, work, spec.key)
+        spec, corpus, vectors, how.store, how.device, event_handler(report, work, spec.key)
     )
     facts = {
-        "notes": _told(vectors, spec, corpus, report),
+        "notes": _notes(vectors, spec, corpus, report),
         "parameters": sum(w.size for w in fitted.parameters.values()),
         "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),
         "seconds": fitted.seconds, "device": fitted.device, "precision": fitted.precision,
         "data": {"vectors": vectors.digest},
     }  # fmt: skip
     history = pl.DataFrame(fitted.history, schema=HISTORY)
-    made = judged_titles(spec, corpus, predictions_of(corpus, fitted.logits), facts, history)
+    made = titles_outcome(spec, corpus, predictions_of(corpus, fitted.logits), facts, history)
     return replace(made, parameters=fitted.parameters)
 
 
 def _trained(
-    spec: TitlesSpec, corpus: Parts, vectors: StaticVectors, store: Place | None, device: Device,
-    report: Any = None,  # noqa: ANN401 - a Report of the loop
+    spec: TitlesSpec, corpus: Parts, vectors: StaticVectors, store: StoreLocation | None,
+    device: Device, report: Any = None,  # noqa: ANN401 - a Report of the loop
 ) -> tuple[TitlesFitted, tuple[Floats, Floats]]:  # fmt: skip
     """What training left behind, and means and deviations (D,) of the columns of the vectors."""
     import torch
@@ -249,20 +249,20 @@ def _teacher(
 
     from trueness.fit.titles import TeacherTargets
 
-    taught = spec.loss.teacher
-    if taught is None:
+    teacher = spec.loss.teacher
+    if teacher is None:
         return None
-    rows = np.flatnonzero(np.isin(data.parts["train"].language, taught.languages))
+    rows = np.flatnonzero(np.isin(data.parts["train"].language, teacher.languages))
     if not len(rows):
-        raise SpecError(f"no training text is in {', '.join(taught.languages)}; nothing to teach")
+        raise SpecError(f"no training text is in {', '.join(teacher.languages)}; nothing to teach")
     place = np.full(len(values), -1, np.int64)
     place[rows] = np.arange(len(rows))
-    logits = scores_of(_layers(dict(sources[taught.run].parameters()), *scales), values[rows])
+    logits = scores_of(_layers(dict(sources[teacher.run].parameters()), *scales), values[rows])
     targets, name = torch.from_numpy(logits).half(), device.name
     return TeacherTargets(targets.to(name), torch.from_numpy(place).to(name))
 
 
-def _store(root: Place | None) -> Store:
+def _store(root: StoreLocation | None) -> Store:
     if root is None:
         raise SpecError("a head that begins with another run is fitted from a store on disk")
     return Store(root)

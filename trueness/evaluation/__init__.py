@@ -89,7 +89,7 @@ if TYPE_CHECKING:
     from trueness.evaluation.thresholds import (
         Sweep,
         Threshold,
-        rate_cuts,
+        rate_thresholds,
         threshold_sweep,
     )
 

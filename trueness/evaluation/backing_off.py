@@ -221,11 +221,11 @@ def _share(units: RankedUnits, chosen: float | None, precision: float, error: fl
 
     The shares of all cuts that could have been, and of none, sum to 1.
     """
-    cuts = units.thresholds
-    likely = np.flatnonzero(units.passing(cuts, precision, error) >= LIKELY)
-    expected = likely[0] if len(likely) else len(cuts)
-    weights = 2.0 ** -np.abs(np.arange(len(cuts) + 1) - expected)
-    place = len(cuts) if chosen is None else int(np.flatnonzero(cuts == chosen)[0])
+    thresholds = units.thresholds
+    likely = np.flatnonzero(units.passing(thresholds, precision, error) >= LIKELY)
+    expected = likely[0] if len(likely) else len(thresholds)
+    weights = 2.0 ** -np.abs(np.arange(len(thresholds) + 1) - expected)
+    place = len(thresholds) if chosen is None else int(np.flatnonzero(thresholds == chosen)[0])
     return float(weights[place] / weights.sum())
 
 

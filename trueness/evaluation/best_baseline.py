@@ -65,8 +65,8 @@ def against_best(
     result = []
     for i, model in enumerate(models):
         alone = _estimate(pairs.spread.value[i], low[i], high[i], model.n, 1)
-        among = _estimate(pairs.spread.value[i], *(x[i] for x in together), model.n, len(models))
-        result.append(Contrast(alone, among, p[i] if among.low is not None else None))
+        adjusted = _estimate(pairs.spread.value[i], *(x[i] for x in together), model.n, len(models))
+        result.append(Contrast(alone, adjusted, p[i] if adjusted.low is not None else None))
     return result
 
 

@@ -75,7 +75,7 @@ def group_units(
     return Groups(tuple(own), position[which], {a: k for a, k in ranked if a not in place})
 
 
-def judged_groups(
+def checked_groups(
     group: object, min_rows: int, nouns: tuple[str, str] = ("unit", "group")
 ) -> Groups:
     """Slices of units by group, of which at least one has enough units.

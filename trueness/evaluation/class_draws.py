@@ -77,14 +77,14 @@ class Sizes:
     majority: str
 
     @property
-    def judged(self) -> list[int]:
+    def evaluated(self) -> list[int]:
         """Positions of the groups that take part in means and in the worst."""
         return [i for i in range(len(self.names)) if self.enough[i]]
 
     def summaries(self, scores: Array) -> dict[str, Array]:
         """Summaries of macro-F1 of each slice, then of all units, (S + 1, draws)."""
-        names = tuple(self.names[i] for i in self.judged)
-        return summaries(names, scores[self.judged], scores[-1], self.majority)
+        names = tuple(self.names[i] for i in self.evaluated)
+        return summaries(names, scores[self.evaluated], scores[-1], self.majority)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class ClassDraws:
         scores : (S + 1, 1 + draws)
         sizes : Sizes
         """
-        several = min([sizes.freedom[i] for i in sizes.judged], default=0.0)
+        several = min([sizes.freedom[i] for i in sizes.evaluated], default=0.0)
         freedom = {"macro_f1": sizes.freedom[-1], "mean_group": sizes.freedom[-1]}
         return cls(
             {n: _resampled(scores[i], sizes.rows[i], sizes.freedom[i])

@@ -231,13 +231,13 @@ def clustered_shares(
         return np.bincount(of, values, cells).astype(np.float64)
 
     trials, hits = total(n), total(k)
-    worth = _worth(trials, hits, (total(k * k), total(k * n), total(n * n)), confidence)
+    sizes = _effective_sizes(trials, hits, (total(k * k), total(k * n), total(n * n)), confidence)
     with np.errstate(invalid="ignore", divide="ignore"):
-        low, high = exact_tails(hits / trials * worth, worth, (1 - confidence) / 2)
+        low, high = exact_tails(hits / trials * sizes, sizes, (1 - confidence) / 2)
     return hits.astype(np.int64), trials.astype(np.int64), low, high
 
 
-def _worth(
+def _effective_sizes(
     trials: Array, hits: Array, squares: tuple[Array, Array, Array], confidence: float
 ) -> Array:
     """Independent trials that clustered ones are worth; `squares` sum kk, kn and nn of clusters."""

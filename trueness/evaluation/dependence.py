@@ -75,15 +75,15 @@ class Dependence:
         Further units are taken to depend on each other as these do, in as many more blocks.
         """
 
-        def worth(total: int) -> float:
+        def effective_size(total: int) -> float:
             return replace(self, blocks=self.blocks * total / n).effective(total, level)
 
         low = high = n
-        while worth(high) < independent:
+        while effective_size(high) < independent:
             low, high = high, 2 * high
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if worth(middle) < independent else (low, middle)
+            low, high = (middle, high) if effective_size(middle) < independent else (low, middle)
         return max(1, high - n)
 
 

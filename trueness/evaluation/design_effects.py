@@ -133,17 +133,17 @@ class Residuals:
             scale * own, variance**0.5,
         )  # fmt: skip
 
-    def effect(self, among: NDArray[np.bool_]) -> float:
+    def effect(self, mask: NDArray[np.bool_]) -> float:
         """Design effect of the sum of the labels of some units (n,), at least 1."""
-        count = int(among.sum())
+        count = int(mask.sum())
         if not count or self.blocks.few:
             return float(max(count, 1))
-        return max(1.0, self.of_sums(self.window.transform(self.blocks.totals(among)), count))
+        return max(1.0, self.of_sums(self.window.transform(self.blocks.totals(mask)), count))
 
-    def share(self, y: ArrayLike, among: NDArray[np.bool_], confidence: float = 0.95) -> Estimate:
+    def share(self, y: ArrayLike, mask: NDArray[np.bool_], confidence: float = 0.95) -> Estimate:
         """Share of positives among some units (n,), such as the alarms of a year."""
-        k, n = int(np.asarray(y)[among].sum()), int(among.sum())
-        return Dependence(self.effect(among), self.independent).estimate(k, n, confidence)
+        k, n = int(np.asarray(y)[mask].sum()), int(mask.sum())
+        return Dependence(self.effect(mask), self.independent).estimate(k, n, confidence)
 
     def of_sums(self, transformed: Transformed, count: int) -> float:
         """Design effect of so many units from their sums by time, transformed."""
@@ -270,7 +270,7 @@ def _pairs(transformed: Transformed, window: Window, itself: float) -> Array:
     return np.append(products[0] - itself, 2 * products[1:])
 
 
-def of_share(indicator: ArrayLike, among: ArrayLike, blocks: Blocks) -> Dependence:
+def of_share(indicator: ArrayLike, mask: ArrayLike, blocks: Blocks) -> Dependence:
     """Design effect of the share of units with an indicator among some of them.
 
     From the long-run variance of these units; for many of them, such as the positives of a recall.
@@ -278,7 +278,7 @@ def of_share(indicator: ArrayLike, among: ArrayLike, blocks: Blocks) -> Dependen
 
     Parameters
     ----------
-    indicator, among : (n,) bool
+    indicator, mask : (n,) bool
     blocks : Blocks
 
     Examples
@@ -287,7 +287,7 @@ def of_share(indicator: ArrayLike, among: ArrayLike, blocks: Blocks) -> Dependen
     >>> round(of_share(y, np.ones(1000, bool), Blocks.of(1000, length=10)).effect)
     13
     """
-    hit, of = np.asarray(indicator, np.float64), np.asarray(among, np.float64)
+    hit, of = np.asarray(indicator, np.float64), np.asarray(mask, np.float64)
     n = float(of.sum())
     if blocks.alone or not n:
         return INDEPENDENT

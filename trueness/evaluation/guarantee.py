@@ -242,11 +242,11 @@ def family_bounds(
         raise InputError("no candidates; at least one is needed", "empty")
     alpha = (1 - between("confidence", confidence, 0.5)) * share_of_error(batch)
     unseen = at_least("further", further, 0)
-    every = in_threads(lambda one: _cuts_of(one, input), candidates.values())
-    draws = [draw for cuts in every for draw in cuts.draws]
+    every = in_threads(lambda one: _thresholds_of(one, input), candidates.values())
+    draws = [draw for thresholds in every for draw in thresholds.draws]
     level = joint_level(draws, alpha, unseen) or alpha
     hypotheses = len(draws) + unseen
-    bounds = [cuts.bounds(level) for cuts in every]
+    bounds = [thresholds.bounds(level) for thresholds in every]
     return FamilyBounds(
         confidence, level, hypotheses, dict(zip(candidates, bounds, strict=True)),
         {name: 1 if one.blocks is None else one.blocks.length for name, one in candidates.items()},
@@ -267,7 +267,7 @@ def share_of_error(batch: int) -> float:
 
 
 @dataclass(frozen=True)
-class _Cuts:
+class _Thresholds:
     """Thresholds of one candidate, before the level is known."""
 
     cut: list[float]
@@ -288,20 +288,20 @@ class _Cuts:
         )  # fmt: skip
 
 
-def _cuts_of(one: Candidate, input: Input) -> _Cuts:
+def _thresholds_of(one: Candidate, input: Input) -> _Thresholds:
     """Counts, dependence and joint draws at each threshold that has enough alarms."""
     y, scores = labels_and_scores(one.y_true, one.y_score)
     ranked = SortedScores.of_checked(y, as_logits(scores, input))
     blocks = one.blocks or Blocks.of(len(y))
     check_size(blocks, len(y))
     _check_enough(ranked, blocks)
-    cuts = threshold_logits(_falling(one.thresholds), input)
-    alarms = np.searchsorted(-ranked.score[ranked.order], -cuts, side="right")
+    thresholds = threshold_logits(_falling(one.thresholds), input)
+    alarms = np.searchsorted(-ranked.score[ranked.order], -thresholds, side="right")
     enough = alarms >= FEWEST_ALARMS
     counts = alarms[enough].tolist()
     residuals = Residuals.of(ranked, blocks)
-    return _Cuts(
-        cuts[enough].tolist(),
+    return _Thresholds(
+        thresholds[enough].tolist(),
         np.append(0, np.cumsum(y[ranked.order], dtype=np.int64))[counts].tolist(),
         counts,
         [residuals.of_alarms(ranked, n, by_rank=False) for n in counts],

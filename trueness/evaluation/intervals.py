@@ -58,7 +58,7 @@ class Estimate:
         low, high = clopper_pearson(k, n, confidence)
         return cls(k / n if n else None, low, high, n, k, chosen_on, measured_on)
 
-    def chosen_among(self, n_candidates: int) -> Self:
+    def with_candidates(self, n_candidates: int) -> Self:
         """The same number, known to be picked from so many candidates."""
         content: dict[str, Any] = {**vars(self), "n_candidates": n_candidates}
         return type(self)(**content)

@@ -65,8 +65,8 @@ def auc_draws(y_true: object, scores: Iterable[object], *, blocks: Blocks) -> li
     return with_draws([one for one, _ in result], [influence for _, influence in result], blocks)
 
 
-def auc_draws_among(
-    y: NDArray[Any], scores: Iterable[NDArray[np.float64]], among: NDArray[np.bool_],
+def masked_auc_draws(
+    y: NDArray[Any], scores: Iterable[NDArray[np.float64]], mask: NDArray[np.bool_],
     blocks: Blocks,
 ) -> list[Resampled]:  # fmt: skip
     """AUC of several models on some of the units, such as those of a year or of a series.
@@ -76,7 +76,7 @@ def auc_draws_among(
     y : (n,)
         Labels of all units, 0 and 1.
     scores : iterable of (n,)
-    among : (n,) bool
+    mask : (n,) bool
     blocks : Blocks
         Of all n units.
 
@@ -86,12 +86,12 @@ def auc_draws_among(
         Draws are NaN where the units fill fewer than five blocks, or hold fewer than ten positives
         or negatives.
     """
-    inside = y[among]
-    few = too_few(inside) or round(blocks.count * float(among.mean())) < FEWEST_BLOCKS
+    inside = y[mask]
+    few = too_few(inside) or round(blocks.count * float(mask.mean())) < FEWEST_BLOCKS
     result = []
     for score in scores:
-        influence = np.zeros(len(among))
-        auc, influence[among] = auc_influence(SortedScores.of(inside, score[among]))
+        influence = np.zeros(len(mask))
+        auc, influence[mask] = auc_influence(SortedScores.of(inside, score[mask]))
         result.append(replace(linear_draws(auc, influence, blocks, few=few), n=len(inside)))
     return result
 

@@ -16,9 +16,9 @@ from trueness.evaluation.by_group import (
     FEWEST_UNITS,
     Groups,
     check_lengths,
+    checked_groups,
     checked_labels,
     class_f1,
-    judged_groups,
     summaries,
 )
 from trueness.evaluation.long_run import Window
@@ -240,7 +240,7 @@ def selection_scores(
     check_lengths(y=y, predicted=predicted, group=group)
     labels = checked_labels("y", y, n_classes)
     guesses = checked_labels("predicted", predicted, n_classes)
-    groups, blocks = judged_groups(group, min_rows), Blocks.of(len(labels))
+    groups, blocks = checked_groups(group, min_rows), Blocks.of(len(labels))
     cells = Cells.of(labels, groups, blocks, n_classes)
     value = macro_f1_jackknife(labels, guesses, groups, blocks, cells).value[:, None]
     every = range(len(groups.names))

@@ -85,14 +85,14 @@ class Mean:
         return Resampled(self.value, np.empty(0), self.count, size - 1, error).estimate(confidence)
 
 
-def mean_among(values: Array, among: NDArray[np.bool_], blocks: Blocks) -> Mean:
+def masked_mean(values: Array, mask: NDArray[np.bool_], blocks: Blocks) -> Mean:
     """Mean of some units.
 
     Parameters
     ----------
     values : (n,)
         Finite.
-    among : (n,) bool
+    mask : (n,) bool
         At least one unit.
     blocks : Blocks
         Of all units.
@@ -101,14 +101,14 @@ def mean_among(values: Array, among: NDArray[np.bool_], blocks: Blocks) -> Mean:
     --------
     >>> rng = np.random.default_rng(0)
     >>> returns, alarms = rng.normal(1, 2, 1000), rng.random(1000) < 0.06
-    >>> result = mean_among(returns, alarms, Blocks.of(1000, length=10))
+    >>> result = masked_mean(returns, alarms, Blocks.of(1000, length=10))
     >>> print(f"{result.value:.2f}, {int(alarms.sum())} alarms, effective {result.effective:.0f}")
     0.90, 74 alarms, effective 73
     """
     residuals = Residuals.around(values - values.mean(), blocks)
-    value, n = float(values[among].mean()), int(among.sum())
-    weights = among / n
-    own = float(values[among].var(ddof=1)) if n > 1 else 0.0
+    value, n = float(values[mask].mean()), int(mask.sum())
+    weights = mask / n
+    own = float(values[mask].var(ddof=1)) if n > 1 else 0.0
     return Mean(
         residuals, value, weights, weights * (values - value), max(own, float(values.var())),
         1 / residuals.of_weights(weights), n,

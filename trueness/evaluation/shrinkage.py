@@ -310,9 +310,9 @@ class _Likelihood:
         low, high = ends / (1 + ends)
         share = low + (high - low) * (np.arange(NODES) + 0.5) / NODES
         scatter = share / (1 - share)
-        worth = (n / (1 + np.maximum(n - 1, 0) * share[:, None])).sum(axis=1)
+        effective_size = (n / (1 + np.maximum(n - 1, 0) * share[:, None])).sum(axis=1)
         likeliest = np.array([self.rate(s) for s in scatter])
-        alpha, beta = 1 + likeliest * worth, 1 + (1 - likeliest) * worth
+        alpha, beta = 1 + likeliest * effective_size, 1 + (1 - likeliest) * effective_size
         quantile = (np.arange(NODES) + 0.5) / NODES
         rate = betaincinv(alpha[:, None], beta[:, None], quantile)
         log_weight = self(rate, scatter[:, None]) - _log_density(rate, alpha, beta)

@@ -393,5 +393,5 @@ def _rows(reference: ClassDraws, summary: str) -> int:
     value = reference.summaries[summary]
     if summary not in ("worst_group", MAJORITY):
         return value.n
-    judged = [one for one in reference.groups.values() if np.isfinite(one.error)]
-    return min(judged, key=lambda one: abs(one.value - value.value), default=value).n
+    estimable = [one for one in reference.groups.values() if np.isfinite(one.error)]
+    return min(estimable, key=lambda one: abs(one.value - value.value), default=value).n

@@ -260,7 +260,7 @@ def measure_slices(
     parts = {name: measured(name, place) for place, name in enumerate(groups.slices)}
     worst, share = f1.worst()
     return Slices(
-        classes, measured(OVERALL, -1), parts, groups.pooled, f1.judged,
+        classes, measured(OVERALL, -1), parts, groups.pooled, f1.evaluated,
         {n: _made(e, make) for n, e in f1.summaries(confidence).items()}, f1.sizes.majority,
         worst, share, _resampling(blocks), min_rows, confidence, draws, seed,
     )  # fmt: skip
@@ -325,7 +325,7 @@ class _MacroF1:
         """Summaries over the groups that take part."""
         drawn = ClassDraws.of(self.scores, self.sizes).summaries
         result = {n: one.proportion(confidence) for n, one in drawn.items()}
-        some = self.sizes.judged
+        some = self.sizes.evaluated
         if not some:
             return result
         if len(some) == 1:  # then all of them are that of the group
@@ -339,13 +339,13 @@ class _MacroF1:
         return result
 
     @property
-    def judged(self) -> tuple[str, ...]:
+    def evaluated(self) -> tuple[str, ...]:
         """Groups that take part in means and in the worst."""
-        return tuple(self.sizes.names[i] for i in self.sizes.judged)
+        return tuple(self.sizes.names[i] for i in self.sizes.evaluated)
 
     def worst(self) -> tuple[str, float | None]:
         """The group with the smallest score, and how often it has that in the draws."""
-        some = self.sizes.judged
+        some = self.sizes.evaluated
         if not some:
             return "", None
         lowest = self.scores[some].argmin(axis=0)

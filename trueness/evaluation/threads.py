@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-Given = TypeVar("Given")
+Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
@@ -28,7 +28,7 @@ def threads() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def in_threads(function: Callable[[Given], Made], given: Iterable[Given]) -> list[Made]:
+def in_threads(function: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
     """Result for each of some arguments, in their order; none depends on the number of threads.
 
     Examples
@@ -36,7 +36,7 @@ def in_threads(function: Callable[[Given], Made], given: Iterable[Given]) -> lis
     >>> in_threads(abs, [-1, 2])
     [1, 2]
     """
-    every = list(given)
+    every = list(items)
     workers = min(threads(), len(every))
     if workers < 2:
         return [function(one) for one in every]

@@ -92,7 +92,7 @@ class Sweep:
         Calendar time between the first and the last day; None without dates.
     confidence : float
         Of the intervals.
-    worth : dict of {"precision", "recall"} to (m,) float64
+    effective_size : dict of {"precision", "recall"} to (m,) float64
         Independent units that as many alarms, and the positives, are worth.
     chosen_on, measured_on : str
         Parts that picked the model's weights, and that the units are of.
@@ -105,7 +105,7 @@ class Sweep:
     positives: int
     years: float | None
     confidence: float
-    worth: dict[Kind, Array]
+    effective_size: dict[Kind, Array]
     chosen_on: str = ""
     measured_on: str = ""
 
@@ -124,9 +124,9 @@ class Sweep:
 
     def bounds(self, what: Kind) -> tuple[Array, Array]:
         """Lower and upper ends of the intervals, (m,) each."""
-        worth = self.worth[what]
+        effective_size = self.effective_size[what]
         share = np.nan_to_num(self.precision if what == "precision" else self.recall)
-        return exact_bounds(share * worth, worth, self.confidence)
+        return exact_bounds(share * effective_size, effective_size, self.confidence)
 
     def threshold(self, row: int) -> Threshold:
         """One row, its numbers as estimates."""
@@ -187,7 +187,7 @@ def _years(time: ArrayLike | None, n: int) -> float | None:
     return (int((days.max() - days.min()).astype(np.int64)) + 1) / DAYS_PER_YEAR
 
 
-def rate_cuts(y_score: ArrayLike, rates_pct: Sequence[float] = ALARM_RATES_PCT) -> Array:
+def rate_thresholds(y_score: ArrayLike, rates_pct: Sequence[float] = ALARM_RATES_PCT) -> Array:
     """Thresholds that alarm on at most the stated shares of units, falling, without repetition.
 
     Units tied at a boundary stay out. They depend on the scores only, never on the labels.
@@ -206,7 +206,7 @@ def rate_cuts(y_score: ArrayLike, rates_pct: Sequence[float] = ALARM_RATES_PCT) 
 
     Examples
     --------
-    >>> rate_cuts([3.0, 2.0, 2.0, 1.0], [25, 50, 75])
+    >>> rate_thresholds([3.0, 2.0, 2.0, 1.0], [25, 50, 75])
     array([3., 2.])
     """
     rates = np.asarray(rates_pct, np.float64)
@@ -293,20 +293,29 @@ def threshold_sweep(
         raise InputError(
             f"{positives} positives among {n} units; at least 2 are needed", "few_positives"
         )
-    cuts = curve["cut"]
+    thresholds = curve["cut"]
     if grid is not None:
-        cuts = _grid_cuts(grid)
+        thresholds = _grid_thresholds(grid)
     elif rates_pct is not None:
-        cuts = rate_cuts(logits, rates_pct)
-    last = np.searchsorted(-curve["cut"], -cuts, side="right")
+        thresholds = rate_thresholds(logits, rates_pct)
+    last = np.searchsorted(-curve["cut"], -thresholds, side="right")
     alarms, hits = (np.append(0, curve[c])[last].astype(np.int64) for c in ("alarms", "hits"))
-    worth = _worth(labels, logits, alarms, blocks or Blocks.of(n), (1 - confidence) / 2)
+    sizes = _effective_sizes(labels, logits, alarms, blocks or Blocks.of(n), (1 - confidence) / 2)
     return Sweep(
-        cuts, alarms, hits, n, positives, _years(time, n), confidence, worth, chosen_on, measured_on
+        thresholds,
+        alarms,
+        hits,
+        n,
+        positives,
+        _years(time, n),
+        confidence,
+        sizes,
+        chosen_on,
+        measured_on,
     )
 
 
-def _worth(
+def _effective_sizes(
     y: Labels, logits: Array, alarms: NDArray[np.int64], blocks: Blocks, tail: float
 ) -> dict[Kind, Array]:
     """Independent units that the alarms of each threshold, and the positives, are worth."""
@@ -331,7 +340,7 @@ def _worth(
     return {"precision": alarms * precision, "recall": positives * recall}
 
 
-def _grid_cuts(grid: Sequence[float]) -> Array:
+def _grid_thresholds(grid: Sequence[float]) -> Array:
     prob = np.unique(np.asarray(grid, np.float64))[::-1]
     if not len(prob) or not ((prob >= 0) & (prob <= 1)).all():
         raise InputError("a grid holds probabilities in [0, 1]", "range")

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any, Self
 from trueness import interrupts
 from trueness.errors import SpecError, TruenessError
 from trueness.execute import remote
-from trueness.execute.contract import ASKED_EVERY_S, ONE_THREAD, Failure, Function, Heard
+from trueness.execute.contract import ASKED_EVERY_S, ONE_THREAD, Callbacks, Failure, Function
 from trueness.execute.local import map_here, pool_size
-from trueness.execute.reaching import Watch, check_answers, last_line, told
+from trueness.execute.reaching import Watch, check_answers, last_line, message_of
 
 if TYPE_CHECKING:
     from trueness.fit.device import Device
@@ -92,7 +92,7 @@ class RayPool:
                 ray.init(**how, runtime_env=environment)
             except (RuntimeError, ValueError, OSError) as error:
                 self.__exit__()
-                raise ConnectionError(told(error)) from error
+                raise ConnectionError(message_of(error)) from error
             logging.getLogger("ray").setLevel(logging.CRITICAL)  # the client heeds no option
             warnings.filterwarnings("ignore", "Ray Client connection timed out", UserWarning)
             if "//" not in (self.address or ""):
@@ -146,34 +146,34 @@ class RayPool:
                             "with --num-gpus", "no_gpu")  # fmt: skip
         self._gpu, self._counted = kind == "cuda", (-COUNTED_EVERY_S, 0)
         self.start()
-        look = ray.remote(remote.seen_device)
+        probe = ray.remote(remote.seen_device)
         with self._reached():
-            return self._got(look.options(num_cpus=1, num_gpus=int(self._gpu)).remote(kind))
+            return self._value(probe.options(num_cpus=1, num_gpus=int(self._gpu)).remote(kind))
 
     def sees(self, path: Path) -> bool:
         """Whether every node reads the same file or folder under this path."""
         nodes = frozenset(self._nodes())
         if (path, nodes) not in self._seen:
             with _witness(path) as seen, self._reached():
-                looks = [self._look(node, seen) for node in nodes]
-                self._seen[path, nodes] = all(self._answered(look) for look in looks)
+                probes = [self._probe(node, seen) for node in nodes]
+                self._seen[path, nodes] = all(self._answered(probe) for probe in probes)
         return self._seen[path, nodes]
 
-    def _look(self, node: str, path: Path) -> Any:  # noqa: ANN401 - a reference
+    def _probe(self, node: str, path: Path) -> Any:  # noqa: ANN401 - a reference
         """Ask a node whether it sees a path."""
-        look = _ray().remote(remote.is_there).options(
+        probe = _ray().remote(remote.is_there).options(
             num_cpus=0, scheduling_strategy=_on_node(node, soft=False)
         )  # fmt: skip
-        return look.remote(str(path), str(Path.cwd()))
+        return probe.remote(str(path), str(Path.cwd()))
 
-    def _answered(self, look: Any) -> bool:  # noqa: ANN401 - a reference
+    def _answered(self, probe: Any) -> bool:  # noqa: ANN401 - a reference
         """What a node says; one that is gone by now reads nothing."""
         try:
-            return self._got(look)
+            return self._value(probe)
         except _ray().exceptions.RayError:
             return True
 
-    def _got(self, task: Any) -> Any:  # noqa: ANN401 - a reference, and its value
+    def _value(self, task: Any) -> Any:  # noqa: ANN401 - a reference, and its value
         """What a task comes to, as long as the cluster is there."""
         ray = _ray()
         while not ray.wait([task], timeout=ASKED_EVERY_S)[0]:
@@ -212,17 +212,17 @@ class RayPool:
         alone: bool = False,
     ) -> Iterator[tuple[int, Any]]:
         """See `trueness.execute.AnyPool`."""
-        heard = Heard.of(on_event, on_start)
+        callbacks = Callbacks.of(on_event, on_start)
         with interrupts.listening(), self._reached():
-            yield from self._mapped(function, items, heard, until, alone=alone)
+            yield from self._mapped(function, items, callbacks, until, alone=alone)
 
     def _mapped(
-        self, function: Function, items: Sequence[Any], heard: Heard, until: float | None, *,
-        alone: bool,
+        self, function: Function, items: Sequence[Any], callbacks: Callbacks,
+        until: float | None, *, alone: bool,
     ) -> Iterator[tuple[int, Any]]:  # fmt: skip
         ray = _ray()
         waiting, running = deque(range(len(items))), {}
-        begun = [0] * len(items)
+        attempts = [0] * len(items)
         self._watch.wait()
         hub = self._hub()
         news = hub.take.remote()
@@ -235,11 +235,11 @@ class RayPool:
                 is_silent = self._watch.is_silent()
                 if waiting and not is_silent and len(running) < self.size:
                     position = waiting.popleft()
-                    if not begun[position] and heard.start(position) is False:
+                    if not attempts[position] and callbacks.start(position) is False:
                         continue
-                    begun[position] += 1
+                    attempts[position] += 1
                     if getattr(items[position], "here", False):
-                        yield from _beside(function, items[position], position, heard, until)
+                        yield from _run_here(function, items[position], position, callbacks, until)
                     else:
                         task = self._task(function, items[position], position, hub, alone=alone)
                         running[task] = position
@@ -249,12 +249,12 @@ class RayPool:
                 if done:
                     hub.wake.remote()  # events before answers
                 if ready:
-                    self._pass_on(self._got(news), {*running.values()}, hub, heard)
+                    self._pass_on(self._value(news), {*running.values()}, hub, callbacks)
                     news = hub.take.remote()
                 for task in done:
                     position = running.pop(task)
                     lost, answer = _answer(task)
-                    if lost and (begun[position] <= RETRIES or self._watch.is_silent(anew=True)):
+                    if lost and (attempts[position] <= RETRIES or self._watch.is_silent(anew=True)):
                         waiting.appendleft(position)
                     else:
                         yield position, answer
@@ -264,9 +264,9 @@ class RayPool:
     def _hub(self) -> Any:  # noqa: ANN401 - an actor
         """The actor of a map, beside the caller if it can be."""
         ray = _ray()
-        beside = _on_node(ray.get_runtime_context().get_node_id(), soft=True)
+        same_node = _on_node(ray.get_runtime_context().get_node_id(), soft=True)
         hub = ray.remote(remote.Hub).options(
-            num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=beside
+            num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=same_node
         )  # fmt: skip
         return hub.remote()
 
@@ -287,11 +287,11 @@ class RayPool:
 
     @staticmethod
     def _pass_on(
-        messages: Sequence[remote.Message], running: set[int], hub: Any, heard: Heard  # noqa: ANN401
+        messages: Sequence[remote.Message], running: set[int], hub: Any, callbacks: Callbacks  # noqa: ANN401
     ) -> None:  # fmt: skip
         """Tell the caller what items report, and them what it answers."""
         for position, number, event in messages:
-            answer = heard.event(position, pickle.loads(event)) if position in running else None
+            answer = callbacks.event(position, pickle.loads(event)) if position in running else None
             if number is not None:
                 hub.answer.remote(number, answer)
 
@@ -319,7 +319,7 @@ class RayPool:
         except (errors.RayError, ConnectionError, import_module("grpc").RpcError) as error:
             if self._watch.is_silent(anew=True):
                 raise self._watch.gone() from error
-            raise SpecError(f"Ray {place}: {told(error)}", "no_cluster") from error
+            raise SpecError(f"Ray {place}: {message_of(error)}", "no_cluster") from error
 
 
 def _ray() -> Any:  # noqa: ANN401 - the module, which is an extra
@@ -331,11 +331,11 @@ def _on_node(node: str, *, soft: bool) -> Any:  # noqa: ANN401 - where Ray place
     return strategies.NodeAffinitySchedulingStrategy(node, soft=soft)
 
 
-def _beside(
-    function: Function, item: Any, position: int, heard: Heard, until: float | None  # noqa: ANN401
+def _run_here(
+    function: Function, item: Any, position: int, callbacks: Callbacks, until: float | None  # noqa: ANN401
 ) -> Iterator[tuple[int, Any]]:  # fmt: skip
     """Carry an item out in this process."""
-    alone = Heard(lambda _, event: heard.event(position, event), lambda _: None)
+    alone = Callbacks(lambda _, event: callbacks.event(position, event), lambda _: None)
     for _, answer in map_here(function, [item], alone, until):
         yield position, answer
 
@@ -346,7 +346,9 @@ def _answer(task: Any) -> tuple[bool, Any]:  # noqa: ANN401 - a reference
     try:
         kind, content = ray.get(task)
     except ray.exceptions.RayError as error:
-        return True, Failure(f"its worker was lost {1 + RETRIES} times, at last: {told(error)}")
+        return True, Failure(
+            f"its worker was lost {1 + RETRIES} times, at last: {message_of(error)}"
+        )
     return False, pickle.loads(content) if kind == "done" else Failure(content)
 
 

@@ -34,7 +34,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Heard:
+class Callbacks:
     """Who hears of progress."""
 
     event: Callable[[int, Any], Any]
@@ -45,7 +45,7 @@ class Heard:
         cls,
         on_event: Callable[[int, Any], Any] | None,
         on_start: Callable[[int], bool | None] | None,
-    ) -> Heard:
+    ) -> Callbacks:
         """Nobody where none is given."""
         return cls(on_event or (lambda position, event: None), on_start or (lambda position: None))
 

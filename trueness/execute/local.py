@@ -29,9 +29,9 @@ from trueness.errors import SpecError
 from trueness.execute.contract import (
     ASKED_EVERY_S,
     ONE_THREAD,
+    Callbacks,
     Failure,
     Function,
-    Heard,
     Question,
     attempt,
 )
@@ -142,15 +142,15 @@ class Pool:
         alone: bool = False,
     ) -> Iterator[tuple[int, Any]]:
         """See `trueness.execute.AnyPool`."""
-        heard = Heard.of(on_event, on_start)
+        callbacks = Callbacks.of(on_event, on_start)
         with interrupts.listening():
             if self.size == 0 or alone:
-                yield from map_here(function, items, heard, until)
+                yield from map_here(function, items, callbacks, until)
             else:
-                yield from self._map_workers(function, items, heard, until)
+                yield from self._map_workers(function, items, callbacks, until)
 
     def _map_workers(
-        self, function: Function, items: Sequence[Any], heard: Heard, until: float | None
+        self, function: Function, items: Sequence[Any], callbacks: Callbacks, until: float | None
     ) -> Iterator[tuple[int, Any]]:
         waiting = deque(range(len(items)))
         tries = [0] * len(items)
@@ -158,7 +158,7 @@ class Pool:
             if until is not None and time.monotonic() >= until:
                 self._stop_workers()
                 return
-            self._hand_out(function, items, waiting, tries, heard)
+            self._hand_out(function, items, waiting, tries, callbacks)
             busy = [w for w in self._workers if w.position is not None]
             if not busy:
                 return  # the rest was left out
@@ -172,7 +172,7 @@ class Pool:
                 if kind == "ready":
                     continue
                 if kind == "event":
-                    answer = heard.event(position, content)
+                    answer = callbacks.event(position, content)
                     if isinstance(content, Question):
                         worker.answer(answer)
                     continue
@@ -187,7 +187,7 @@ class Pool:
 
     def _hand_out(
         self, function: Function, items: Sequence[Any], waiting: deque[int], tries: list[int],
-        heard: Heard,
+        callbacks: Callbacks,
     ) -> None:  # fmt: skip
         while waiting:
             idle = next((w for w in self._workers if w.position is None), None)
@@ -197,7 +197,7 @@ class Pool:
                 idle = _Worker()
                 self._workers.append(idle)
             position = waiting.popleft()
-            if not tries[position] and heard.start(position) is False:
+            if not tries[position] and callbacks.start(position) is False:
                 continue
             tries[position] += 1
             idle.send(position, (function, items[position]))
@@ -299,13 +299,13 @@ def _answer(work: bytes, report: Callable[[Any], Any]) -> bytes:
 
 
 def map_here(
-    function: Function, items: Sequence[Any], heard: Heard, until: float | None
+    function: Function, items: Sequence[Any], callbacks: Callbacks, until: float | None
 ) -> Iterator[tuple[int, Any]]:
     """Carry items out in this process, one after the other."""
     for position, item in enumerate(items):
 
         def report(event: Any, position: int = position) -> Any:  # noqa: ANN401
-            answer = heard.event(position, event)
+            answer = callbacks.event(position, event)
             interrupts.check()
             if until is not None and time.monotonic() >= until:
                 raise _TimeIsUp
@@ -313,7 +313,7 @@ def map_here(
 
         if until is not None and time.monotonic() >= until:
             return
-        if heard.start(position) is False:
+        if callbacks.start(position) is False:
             continue
         try:
             kind, content = attempt(partial(function, item, report))

@@ -99,12 +99,12 @@ def _refusal(address: str, seconds: float) -> OSError | None:
     return None
 
 
-def told(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     r"""What an error says in one line; Ray begins some with words that name nothing.
 
     Examples
     --------
-    >>> told(ConnectionError("Initialization failure from server:\nTraceback ...\nwhy"))
+    >>> message_of(ConnectionError("Initialization failure from server:\nTraceback ...\nwhy"))
     'Initialization failure from server: why'
     """
     details = getattr(error, "details", None)  # of gRPC

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LEAST_BYTES = 100_000
 """Of an array that is put into the object store, where items share it."""
-TOLD_EVERY_S = 0.5
+REPORT_EVERY_S = 0.5
 """Seconds between two messages of an item; questions are asked at once."""
 PATIENCE_S = 30.0
 """Seconds after which the actor answers although it heard nothing."""
@@ -135,7 +135,7 @@ class _Reporter:
     def __init__(self, hub: Any, position: int) -> None:  # noqa: ANN401 - an actor
         self.hub, self.position = hub, position
         self.events: list[bytes] = []
-        self.told = time.monotonic()
+        self.reported_at = time.monotonic()
 
     def __call__(self, event: Any) -> Any:  # noqa: ANN401
         content = pickle.dumps(event)
@@ -143,7 +143,7 @@ class _Reporter:
             self.flush()
             return _gotten(self.hub.ask.remote(self.position, content))
         self.events.append(content)
-        if time.monotonic() - self.told > TOLD_EVERY_S:
+        if time.monotonic() - self.reported_at > REPORT_EVERY_S:
             self.flush()
         return None
 
@@ -152,7 +152,7 @@ class _Reporter:
         if self.events:
             events, self.events = self.events, []
             _gotten(self.hub.tell.remote(self.position, events))
-        self.told = time.monotonic()
+        self.reported_at = time.monotonic()
 
 
 def _gotten(reference: Any) -> Any:  # noqa: ANN401

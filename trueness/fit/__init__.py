@@ -3,8 +3,8 @@
 from trueness.fit.checkpoints import Checkpoints
 from trueness.fit.device import Device, choose_device
 from trueness.fit.fitting import fit_stack
-from trueness.fit.guard import Incident
 from trueness.fit.member import Fitted, FoldFit, Member, Prune, stackable
+from trueness.fit.monitor import TrainingWarning
 from trueness.fit.policy import Mode, choose_mode, members_that_fit
 from trueness.fit.speed import seconds_per_step
 
@@ -13,10 +13,10 @@ __all__ = [
     "Device",
     "Fitted",
     "FoldFit",
-    "Incident",
     "Member",
     "Mode",
     "Prune",
+    "TrainingWarning",
     "choose_device",
     "choose_mode",
     "fit_stack",

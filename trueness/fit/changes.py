@@ -45,15 +45,15 @@ class Mixture:
 class Changes:
     """Transforms that all members share, and each one's numbers; row k belongs to member k."""
 
-    def __init__(self, traces: Sequence[MemberState], device: str) -> None:
-        augmentations = [trace.member.spec.recipe.augmentation for trace in traces]
+    def __init__(self, states: Sequence[MemberState], device: str) -> None:
+        augmentations = [state.member.spec.recipe.augmentation for state in states]
         self.structure = augmentations[0].structure
         self.mixes = "mixup" in self.structure
         self.device = device
         self.dials = torch.tensor([one.dials for one in augmentations], device=device)
-        recipe = traces[0].member.spec.recipe
-        steps = max(trace.most_steps for trace in traces) if self.mixes else 0
-        self.weights = torch.ones(len(traces), steps, recipe.batch_size, device=device)
+        recipe = states[0].member.spec.recipe
+        steps = max(state.most_steps for state in states) if self.mixes else 0
+        self.weights = torch.ones(len(states), steps, recipe.batch_size, device=device)
 
     def counted(self, n: int) -> Augment | None:
         """Transforms of n windows that change nothing, to count what they draw."""
@@ -63,11 +63,11 @@ class Changes:
         dials = torch.zeros_like(self.dials[0])
         return Augment(self.structure, dials, torch.ones_like(places, dtype=torch.float32), places)
 
-    def begin_epoch(self, row: int, trace: MemberState) -> None:
+    def begin_epoch(self, row: int, state: MemberState) -> None:
         """Draw how the batches of a member's next epoch are mixed."""
         if self.mixes:
-            drawn = torch.from_numpy(trace.mixing())
-            self.weights[row, : trace.steps] = drawn.to(self.device)
+            drawn = torch.from_numpy(state.mixing())
+            self.weights[row, : state.steps] = drawn.to(self.device)
 
     def of_batch(self, cursor: Tensor) -> Tensor | None:
         """What the windows (K, B) of each member's next batch keep; None without mixing."""

@@ -11,8 +11,8 @@ import numpy as np
 
 from trueness.files import read_tensors, write_tensors, written_whole
 from trueness.fit.device import Device
-from trueness.fit.guard import Incident
 from trueness.fit.member import FoldFit, Member, precision_of
+from trueness.fit.monitor import TrainingWarning
 
 PREFIX = "parameters."
 
@@ -41,7 +41,7 @@ class Checkpoints:
         """Keep a fold; a folder that cannot be written does without."""
         about = {
             "made_with": self._made_with(member), "history": fold.history, "seconds": seconds,
-            "incidents": [one.to_dict() for one in fold.incidents], "best_epoch": fold.best_epoch,
+            "incidents": [one.to_dict() for one in fold.warnings], "best_epoch": fold.best_epoch,
         }  # fmt: skip
         arrays = {f"{PREFIX}{name}": value for name, value in fold.parameters.items()}
         arrays |= {"logit": fold.logit, "logit_last": fold.logit_last}
@@ -61,7 +61,7 @@ class Checkpoints:
             fold = FoldFit(
                 member.fold,
                 {n.removeprefix(PREFIX): a for n, a in arrays.items() if n.startswith(PREFIX)},
-                about["history"], [Incident(**one) for one in about["incidents"]],
+                about["history"], [TrainingWarning(**one) for one in about["incidents"]],
                 about["best_epoch"], arrays["logit"], arrays["logit_last"],
             )  # fmt: skip
             return fold, float(about["seconds"])

@@ -36,8 +36,8 @@ def orders(
     """
     ordered = [m for m in members if m.spec.recipe.curriculum.identity().kind != "none"]
     scored = [m for m in ordered if m.spec.recipe.curriculum.warmup_epochs]
-    traces = train([Member(scorer_of(m.spec), m.fold) for m in scored]) if scored else []
-    scorers = dict(zip(scored, traces, strict=True))
+    states = train([Member(scorer_of(m.spec), m.fold) for m in scored]) if scored else []
+    scorers = dict(zip(scored, states, strict=True))
     return {member: _order(examples, member, scorers.get(member)) for member in ordered}
 
 

@@ -39,7 +39,7 @@ def fit_stack(
     mode: Mode = "eager",
     on_note: Callable[[str], None] | None = None,
     prune: Prune | None = None,
-    beside: Path = Path(),
+    base_folder: Path = Path(),
     checkpoints: Checkpoints | None = None,
     inherited: Mapping[Member, FoldFit] | None = None,
     starts: Starts | None = None,
@@ -66,7 +66,7 @@ def fit_stack(
     prune : callable, optional
         Asked after each epoch of a member, with its row of history; True ends the member, and its
         spec has no result.
-    beside : Path
+    base_folder : Path
         Folder of own files.
     checkpoints : Checkpoints, optional
         Keeps every fold that is trained while others are not, and is asked for those first.
@@ -92,23 +92,23 @@ def fit_stack(
     if len({stackable(one) for one in specs}) != 1:
         raise SpecError("a stack takes one or more specs that are equal under `stackable`")
     model, began = specs[0].model, time.perf_counter()
-    stacked = stacks(model, examples.series.shape[1], examples.context, beside)
+    stacked = stacks(model, examples.series.shape[1], examples.context, base_folder)
     width, mode = width if stacked else 1, "eager" if model.reference else mode
     members = [Member(one, fold) for one in specs for fold in range(examples.n_folds)]
     on_note = on_note or (lambda note: None)
-    there = _inherited(inherited or {}, examples, device, beside, on_note)
+    there = _inherited(inherited or {}, examples, device, base_folder, on_note)
     if checkpoints is not None:
         there |= _kept(checkpoints, [m for m in members if m not in there], examples, device,
                        on_note)  # fmt: skip
-    traces = _fit_members(
-        examples, members, device, width or len(members), mode, beside,
+    states = _fit_members(
+        examples, members, device, width or len(members), mode, base_folder,
         on_epoch or (lambda epochs: None), on_note, prune, checkpoints, there, starts or {},
     )  # fmt: skip
-    before = sum(trace.seconds_before for trace in traces)
+    before = sum(state.seconds_before for state in states)
     share = (time.perf_counter() - began + before) / len(specs)
     fitted = []
     for i, one in enumerate(specs):
-        mine = traces[i * examples.n_folds : (i + 1) * examples.n_folds]
+        mine = states[i * examples.n_folds : (i + 1) * examples.n_folds]
         failure = next((t.failure for t in mine if t.failure), None)
         pruned = any(t.pruned for t in mine)
         folds = [] if failure or pruned else [t.result for t in mine if t.result is not None]
@@ -118,17 +118,18 @@ def fit_stack(
 
 
 def _fit_members(
-    examples: Examples, members: list[Member], device: Device, width: int, mode: Mode, beside: Path,
-    on_epoch: Callable[[int], None], on_note: Callable[[str], None], prune: Prune | None,
-    checkpoints: Checkpoints | None, traces: dict[Member, MemberState], starts: Starts,
+    examples: Examples, members: list[Member], device: Device, width: int, mode: Mode,
+    base_folder: Path, on_epoch: Callable[[int], None], on_note: Callable[[str], None],
+    prune: Prune | None, checkpoints: Checkpoints | None, states: dict[Member, MemberState],
+    starts: Starts,
 ) -> list[MemberState]:  # fmt: skip
     """Stack after stack; one that does not fit into memory is halved and starts again.
 
-    `traces` are those of members that need no training.
+    `states` are those of members that need no training.
     """
-    on_epoch(sum(one.member.spec.recipe.passes for one in traces.values()))
-    while len(traces) < len(members):
-        left = [member for member in members if member not in traces]
+    on_epoch(sum(one.member.spec.recipe.passes for one in states.values()))
+    while len(states) < len(members):
+        left = [member for member in members if member not in states]
         chunk, note, began = left[:width], 0, time.perf_counter()
 
         def count(epochs: int) -> None:
@@ -137,7 +138,7 @@ def _fit_members(
             on_epoch(epochs)
 
         try:
-            trained = _trained(examples, chunk, device, mode, prune, beside, count, starts)
+            trained = _trained(examples, chunk, device, mode, prune, base_folder, count, starts)
         except torch.OutOfMemoryError:
             if len(chunk) == 1:
                 raise
@@ -146,48 +147,48 @@ def _fit_members(
             on_epoch(-note)
             device.empty_cache()
             continue
-        traces |= {trace.member: trace for trace in trained}
+        states |= {state.member: state for state in trained}
         if checkpoints is not None and len(left) > len(chunk):
             share = (time.perf_counter() - began) / len(chunk)
-            for trace in trained:
-                if trace.result is not None:
-                    checkpoints.save(trace.member, trace.result, share)
-    return [traces[member] for member in members]
+            for state in trained:
+                if state.result is not None:
+                    checkpoints.save(state.member, state.result, share)
+    return [states[member] for member in members]
 
 
 def _trained(
     examples: Examples, members: list[Member], device: Device, mode: Mode, prune: Prune | None,
-    beside: Path, count: Callable[[int], None], starts: Starts,
+    base_folder: Path, count: Callable[[int], None], starts: Starts,
 ) -> list[MemberState]:  # fmt: skip
     """All phases of one stack: what orders its examples, what learns without labels, and with."""
 
     def scored(scorers: list[Member]) -> list[MemberState]:
         own = {Member(scorer_of(m.spec), m.fold): weights for m, weights in starts.items()}
-        return _trained(examples, scorers, device, mode, None, beside, count, own)
+        return _trained(examples, scorers, device, mode, None, base_folder, count, own)
 
     known = orders(examples, members, scored)
     failed = {member: why for member, why in known.items() if isinstance(why, str)}
     ordered = {member: order for member, order in known.items() if not isinstance(order, str)}
-    traces = {member: MemberState.begin(member, examples, device.name) for member in failed}
+    states = {member: MemberState.begin(member, examples, device.name) for member in failed}
     for member, why in failed.items():
-        traces[member].failure = why
+        states[member].failure = why
     if len(failed) < len(members):
         rest = [member for member in members if member not in failed]
-        stack = Stack(examples, rest, device, mode, prune, beside, ordered)
+        stack = Stack(examples, rest, device, mode, prune, base_folder, ordered)
         pretrain(stack, count, starts)
         stack.train(count)
-        traces |= {trace.member: trace for trace in stack.traces}
-    return [traces[member] for member in members]
+        states |= {state.member: state for state in stack.states}
+    return [states[member] for member in members]
 
 
 def _inherited(
-    folds: Mapping[Member, FoldFit], examples: Examples, device: Device, beside: Path,
+    folds: Mapping[Member, FoldFit], examples: Examples, device: Device, base_folder: Path,
     on_note: Callable[[str], None],
 ) -> dict[Member, MemberState]:  # fmt: skip
     """Members that keep the weights of an earlier run; those whose columns changed are trained."""
     matches = {}
     for member, fold in folds.items():
-        result = completed(fold, member, examples, device, beside)
+        result = completed(fold, member, examples, device, base_folder)
         if result is not None:
             matches[member] = MemberState.begin(member, examples, device.name)
             matches[member].result = result
@@ -207,9 +208,9 @@ def _kept(
     result = {}
     for member in members:
         if (kept := checkpoints.load(member)) is not None:
-            trace = MemberState.begin(member, examples, device.name)
-            trace.result, trace.seconds_before = kept
-            result[member] = trace
+            state = MemberState.begin(member, examples, device.name)
+            state.result, state.seconds_before = kept
+            result[member] = state
     if result:
         on_note(f"{len(result)} of {len(members)} folds are there from an earlier attempt")
     return result

@@ -34,9 +34,9 @@ class Graph:
         if signature != self.recorded:
             self._record(inputs)
             self.recorded = signature
-        for kept, given in zip(self.static, inputs, strict=True):
-            if kept is not None and given is not None:
-                kept.copy_(given)
+        for kept, tensor in zip(self.static, inputs, strict=True):
+            if kept is not None and tensor is not None:
+                kept.copy_(tensor)
         self.graph.replay()
 
     def _record(self, inputs: tuple[Tensor | None, ...]) -> None:

@@ -19,7 +19,7 @@ TOLERANCE = 0.05
 
 
 def completed(
-    fold: FoldFit, member: Member, examples: Examples, device: Device, beside: Path = Path()
+    fold: FoldFit, member: Member, examples: Examples, device: Device, base_folder: Path = Path()
 ) -> FoldFit | None:
     """A fold with scores (N,) of the examples that were unknown to it; known ones stay as they are.
 
@@ -31,7 +31,7 @@ def completed(
     rows = np.flatnonzero(examples.parts[member.fold])
     known = ~np.isnan(fold.logit[rows])
     again, new = rows[known][-CHECKED:], rows[~known]
-    stack = Stack(examples, [member], device, beside=beside)
+    stack = Stack(examples, [member], device, base_folder=base_folder)
     scores = stack.scored(fold.parameters, np.concatenate([again, new]))
     before = fold.logit[again]
     away = np.abs(scores[: len(again)] - before)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trueness.examples import Examples
 from trueness.fit.device import Device
-from trueness.fit.guard import GRACE, Incident, incidents, is_broken
+from trueness.fit.monitor import GRACE, TrainingWarning, is_broken, training_warnings
 from trueness.fit.schedule import learning_rate
 from trueness.fit.streams import Streams
 from trueness.fit.weights import Weights
@@ -37,14 +37,14 @@ class FoldFit:
 
     `logit` and `logit_last` (N,) float32 are the scores of the best and of the last epoch for all
     examples of the member's fold, NaN for examples that play no part in it. `parameters` are the
-    tensors of the module's state at the best epoch. `history` has one row per epoch, `incidents`
+    tensors of the module's state at the best epoch. `history` has one row per epoch, `warnings`
     says when training was unstable. An `inherited` fold was trained by an earlier run.
     """
 
     fold: int
     parameters: dict[str, NDArray[Any]]
     history: list[dict[str, float]]
-    incidents: list[Incident]
+    warnings: list[TrainingWarning]
     best_epoch: int
     logit: NDArray[np.float32]
     logit_last: NDArray[np.float32]
@@ -170,7 +170,7 @@ class MemberState:
         recipe = self.member.spec.recipe
         self.history.append({"epoch": float(len(self.history) + 1), **row})
         if not np.isfinite([row["train_loss"], row["val_loss"]]).all():
-            (result,) = self.incidents()[-1:]
+            (result,) = self.warnings()[-1:]
             where = f"epoch {result.epoch} of fold {self.member.fold + 1}"
             self.failure = f"the loss is not finite in {where}; {result.cause}"
             return
@@ -197,6 +197,6 @@ class MemberState:
             return False
         return is_broken(self.history, self.member.spec, self.base_rate)
 
-    def incidents(self) -> list[Incident]:
+    def warnings(self) -> list[TrainingWarning]:
         """When training was unstable so far."""
-        return incidents(self.history, self.member.spec, self.base_rate)
+        return training_warnings(self.history, self.member.spec, self.base_rate)

@@ -85,7 +85,7 @@ def _positional(loss: Callable[..., Tensor], names: tuple[str, ...]) -> Callable
 
 def _scalars(loss: Loss, base_rate: float) -> dict[str, float]:
     """Numbers that a loss is called with; a prior that is left open is the base rate."""
-    given = loss.model_dump(exclude={"kind"}, exclude_none=True)
-    if "prior" in type(loss).model_fields and "prior" not in given:
-        given["prior"] = base_rate
-    return given
+    values = loss.model_dump(exclude={"kind"}, exclude_none=True)
+    if "prior" in type(loss).model_fields and "prior" not in values:
+        values["prior"] = base_rate
+    return values

@@ -49,16 +49,16 @@ def pretrain(stack: Stack, on_epoch: Callable[[int], None], starts: Starts) -> N
     SpecError
         With code ``no_source_run`` if such weights are not there.
     """
-    how = stack.traces[0].member.spec.recipe.pretraining
+    how = stack.states[0].member.spec.recipe.pretraining
     if how.depends_on:
-        for row, trace in enumerate(stack.traces):
-            if trace.member not in starts:
+        for row, state in enumerate(stack.states):
+            if state.member not in starts:
                 raise SpecError(
-                    f"{trace.member.spec.label()} begins with the weights of a stored run, which "
+                    f"{state.member.spec.label()} begins with the weights of a stored run, which "
                     "is known where its campaign runs, and not here", "no_source_run",
                 )  # fmt: skip
             own = stack.weights[row : row + 1]
-            stack.weights.theta[row] = stack.layout.loaded(starts[trace.member], own).theta[0]
+            stack.weights.theta[row] = stack.layout.loaded(starts[state.member], own).theta[0]
     elif how.passes:
         Pretraining(stack).train(on_epoch)
 
@@ -66,12 +66,12 @@ def pretrain(stack: Stack, on_epoch: Callable[[int], None], starts: Starts) -> N
 class _Learning:
     """One member: its streams, batches and how many steps it takes."""
 
-    def __init__(self, trace: MemberState, device: str) -> None:
-        member, recipe = trace.member, trace.member.spec.recipe
+    def __init__(self, state: MemberState, device: str) -> None:
+        member, recipe = state.member, state.member.spec.recipe
         self.streams = Streams(member.spec.seed, member.fold, device, PHASE)
-        self.steps = trace.most_steps
+        self.steps = state.most_steps
         self.total = recipe.pretraining.passes // VIEWS * self.steps
-        self.train, self.size = torch.from_numpy(trace.train), recipe.batch_size
+        self.train, self.size = torch.from_numpy(state.train), recipe.batch_size
 
     def begin_epoch(self) -> None:
         """Shuffle."""
@@ -91,10 +91,10 @@ class Pretraining:
     """State of the members that are still learning; row k of every tensor is ``alive[k]``."""
 
     def __init__(self, stack: Stack) -> None:
-        self.stack, spec = stack, stack.traces[0].member.spec
+        self.stack, spec = stack, stack.states[0].member.spec
         self.how: Any = spec.recipe.pretraining
         self.device = stack.device.name
-        self.members = [_Learning(trace, self.device) for trace in stack.traces]
+        self.members = [_Learning(state, self.device) for state in stack.states]
         self.alive = list(range(len(self.members)))
         module, width = stack.module, cast(Any, spec.model).d_model
         rows = []
@@ -138,7 +138,7 @@ class Pretraining:
     def train(self, on_epoch: Callable[[int], None]) -> None:
         """Step all members to their end."""
         rates = torch.tensor(
-            [[t.member.spec.recipe.learning_rate] for t in self.stack.traces], device=self.device
+            [[t.member.spec.recipe.learning_rate] for t in self.stack.states], device=self.device
         )
         for step in range(max(one.total for one in self.members)):
             self._step(step, rates[self.alive])

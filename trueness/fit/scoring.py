@@ -20,7 +20,7 @@ from trueness.spec import Spec
 
 def network_logits(
     spec: Spec, parameters: Mapping[str, NDArray[Any]], examples: Examples, device: Device,
-    precision: str, beside: Path = Path(),
+    precision: str, base_folder: Path = Path(),
 ) -> NDArray[np.float32]:  # fmt: skip
     """Logits (N,) of all windows of some examples, without dropout.
 
@@ -35,11 +35,11 @@ def network_logits(
     device : Device
     precision : {"float32", "bf16", "float64"}
         That of the training, so that scores are the same; the last shows what rounding does.
-    beside : Path
+    base_folder : Path
         Folder of own files.
     """
     read = windows_reader(
-        spec, parameters, len(examples.features), examples.context, device, precision, beside
+        spec, parameters, len(examples.features), examples.context, device, precision, base_folder
     )
     rows = examples.starts(0)
     result = [
@@ -51,13 +51,13 @@ def network_logits(
 
 def windows_reader(
     spec: Spec, parameters: Mapping[str, NDArray[Any]], n_features: int, context: int,
-    device: Device, precision: str, beside: Path = Path(),
+    device: Device, precision: str, base_folder: Path = Path(),
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:  # fmt: skip
     """A network with its stored weights: windows (m, L, C) to logits (m,), without dropout.
 
     Parameters are those of `network_logits`.
     """
-    module = network_of(spec, parameters, n_features, context, beside).to(device.name)
+    module = network_of(spec, parameters, n_features, context, base_folder).to(device.name)
     kind = torch.float64 if precision == "float64" else torch.float32
     module = module.to(kind)
 
@@ -73,7 +73,7 @@ def windows_reader(
 @torch.enable_grad()  # own networks are tried before they are trusted
 def network_of(
     spec: Spec, parameters: Mapping[str, NDArray[Any]], n_features: int, context: int,
-    beside: Path = Path(),
+    base_folder: Path = Path(),
 ) -> nn.Module:  # fmt: skip
     """The network of a spec with stored weights, on the CPU, set to evaluate.
 
@@ -85,9 +85,9 @@ def network_of(
         State of the module, as a run stores it.
     n_features, context : int
         Columns and rows of a window.
-    beside : Path
+    base_folder : Path
         Folder of own files.
     """
-    module = build(spec.model, n_features, context, torch.Generator(), beside)
+    module = build(spec.model, n_features, context, torch.Generator(), base_folder)
     module.load_state_dict({name: torch.from_numpy(a) for name, a in parameters.items()})
     return module.eval()

@@ -31,8 +31,8 @@ def seconds_per_step(
         Seconds after which no further step is taken; one is always taken, and the first of several
         does not count.
     """
-    stack, times = Stack(examples, [Member(spec, 0)], device, beside=folder), []
-    for _ in range(stack.traces[0].steps):
+    stack, times = Stack(examples, [Member(spec, 0)], device, base_folder=folder), []
+    for _ in range(stack.states[0].steps):
         began = time.perf_counter()
         stack.step()
         times.append(time.perf_counter() - began)

@@ -44,24 +44,24 @@ class Stack:
 
     def __init__(
         self, examples: Examples, members: list[Member], device: Device, mode: Mode = "eager",
-        prune: Prune | None = None, beside: Path = Path(),
+        prune: Prune | None = None, base_folder: Path = Path(),
         orders: Mapping[Member, NDArray[np.int64]] = NO_ORDERS,
     ) -> None:  # fmt: skip
         self.examples, self.device, self.prune = examples, device, prune
         first = members[0].spec
         self.precision = precision_of(first, device)
-        self.traces = [MemberState.begin(m, examples, device.name) for m in members]
-        for trace in self.traces:
-            trace.order = orders.get(trace.member)
+        self.states = [MemberState.begin(m, examples, device.name) for m in members]
+        for state in self.states:
+            state.order = orders.get(state.member)
         self.selection = first.recipe.selection.structure
-        self.changes = Changes(self.traces, device.name)
+        self.changes = Changes(self.states, device.name)
         self.alive = list(range(len(members)))
         self.series = torch.from_numpy(examples.series).to(device.name)
         self.start = torch.from_numpy(examples.start).to(device.name)
-        self.shift = self._shift(self.traces)
+        self.shift = self._shift(self.states)
         self.window = torch.arange(examples.context, device=device.name)
         self.y = torch.from_numpy(examples.y.astype(np.float32)).to(device.name)
-        self._initial_weights(beside)
+        self._initial_weights(base_folder)
         self._settings()
         forward = self._noisy if self.drops else self._dropless
         self.forward = cast(Callable[..., tuple[Tensor, Tensor, Tensor]], forward)
@@ -74,15 +74,15 @@ class Stack:
 
     # -------------------------------------------------------------------------------- construction
 
-    def _initial_weights(self, beside: Path) -> None:
-        model, context = self.traces[0].member.spec.model, self.examples.context
+    def _initial_weights(self, base_folder: Path) -> None:
+        model, context = self.states[0].member.spec.model, self.examples.context
         n_features, name = self.examples.series.shape[1], self.device.name
-        self.alone = not stacks(model, n_features, context, beside)
-        assert len(self.traces) == 1 or not self.alone
+        self.alone = not stacks(model, n_features, context, base_folder)
+        assert len(self.states) == 1 or not self.alone
         rows, rates = [], []
-        for trace, decided in zip(self.traces, self._statistics(), strict=True):
-            weights, model = trace.streams.weights(), trace.member.spec.model
-            module = build(model, n_features, context, weights, beside)
+        for state, decided in zip(self.states, self._statistics(), strict=True):
+            weights, model = state.streams.weights(), state.member.spec.model
+            module = build(model, n_features, context, weights, base_folder)
             for buffer, value in decided.items():
                 module.get_buffer(buffer).copy_(value)
             self.layout = Layout(module)
@@ -101,56 +101,56 @@ class Stack:
     def _statistics(self) -> Iterator[dict[str, Tensor]]:
         """For each member, the tensors that the training windows of its fold decide."""
         known: dict[int, dict[str, Tensor]] = {}
-        for trace in self.traces:
-            fold = trace.member.fold
+        for state in self.states:
+            fold = state.member.fold
             if fold not in known:
-                model, windows = trace.member.spec.model, self._training_windows(trace)
+                model, windows = state.member.spec.model, self._training_windows(state)
                 known[fold] = statistics(model, windows, self.examples.features)
             yield known[fold]
 
-    def _training_windows(self, trace: MemberState) -> Iterator[Tensor]:
+    def _training_windows(self, state: MemberState) -> Iterator[Tensor]:
         """Windows of the training part, in pieces."""
-        rows, shift = torch.from_numpy(trace.train).to(self.device.name), self._shift([trace])
+        rows, shift = torch.from_numpy(state.train).to(self.device.name), self._shift([state])
         return (self._windows(piece[None], shift)[0] for piece in rows.split(EVALUATION_ROWS))
 
     def _column(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device.name)[:, None]
 
     def _settings(self) -> None:
-        recipes = [t.member.spec.recipe for t in self.traces]
+        recipes = [t.member.spec.recipe for t in self.states]
         self.adam = StackedAdam(
             self.weights.theta,
             l2=self._column([r.weight_decay * (r.optimizer == "adam") for r in recipes]),
             decay=self._column([r.weight_decay * (r.optimizer == "adamw") for r in recipes]),
             clip=self._column([r.clip_norm or float("inf") for r in recipes]),
         )
-        longest = max(t.most_steps for t in self.traces)
-        shape = len(self.traces), longest, recipes[0].batch_size
+        longest = max(t.most_steps for t in self.states)
+        shape = len(self.states), longest, recipes[0].batch_size
         self.batches = torch.full(shape, -1, device=self.device.name)
-        self.cursor = np.zeros(len(self.traces), np.int64)
-        self.loss_sum = torch.zeros(len(self.traces), device=self.device.name)
-        self.choice = torch.zeros(len(self.traces), 2, device=self.device.name)
-        for row, trace in enumerate(self.traces):
-            self._next_epoch(row, trace)
-        self.objective = self._objective(self.traces)
+        self.cursor = np.zeros(len(self.states), np.int64)
+        self.loss_sum = torch.zeros(len(self.states), device=self.device.name)
+        self.choice = torch.zeros(len(self.states), 2, device=self.device.name)
+        for row, state in enumerate(self.states):
+            self._next_epoch(row, state)
+        self.objective = self._objective(self.states)
         self.rates = self._rates()
         self.constant = all(r.schedule == "constant" and not r.warmup_pct for r in recipes)
 
-    def _next_epoch(self, row: int, trace: MemberState) -> None:
-        self.batches[row, : trace.steps] = torch.from_numpy(trace.batches()).to(self.device.name)
-        self.changes.begin_epoch(row, trace)
-        recipe = trace.member.spec.recipe
-        choice = recipe.selection.at(len(trace.history), recipe.epochs)
+    def _next_epoch(self, row: int, state: MemberState) -> None:
+        self.batches[row, : state.steps] = torch.from_numpy(state.batches()).to(self.device.name)
+        self.changes.begin_epoch(row, state)
+        recipe = state.member.spec.recipe
+        choice = recipe.selection.at(len(state.history), recipe.epochs)
         self.choice[row] = torch.tensor(choice, device=self.device.name)
         self.cursor[row] = 0
         self.loss_sum[row] = 0.0
 
-    def _objective(self, traces: list[MemberState]) -> Objective:
-        rates = [float(self.examples.y[t.train].mean()) for t in traces]
-        return Objective([t.member.spec.loss for t in traces], rates, self.device.name)
+    def _objective(self, states: list[MemberState]) -> Objective:
+        rates = [float(self.examples.y[t.train].mean()) for t in states]
+        return Objective([t.member.spec.loss for t in states], rates, self.device.name)
 
     def _living(self) -> list[MemberState]:
-        return [self.traces[i] for i in self.alive]
+        return [self.states[i] for i in self.alive]
 
     # ------------------------------------------------------------------------------------- passes
 
@@ -160,10 +160,10 @@ class Stack:
             self.module.train(training)
         return self.module
 
-    def _shift(self, traces: list[MemberState]) -> Tensor:
+    def _shift(self, states: list[MemberState]) -> Tensor:
         """Rows (K, 1) by which the copies of the series in the members' folds lie further down."""
         offsets = self.examples.offsets
-        rows = [0 if offsets is None else int(offsets[t.member.fold]) for t in traces]
+        rows = [0 if offsets is None else int(offsets[t.member.fold]) for t in states]
         return torch.tensor(rows, device=self.device.name)[:, None]
 
     def _windows(self, rows: Tensor, shift: Tensor) -> Tensor:
@@ -194,15 +194,15 @@ class Stack:
         """What networks say of windows `rows` (K, B) in training."""
         self._set(training=True)
         x, named = self._windows(rows, self.shift), self.layout.named(weights)
-        given = () if draws is None else (draws, self.level, self.scale)
+        inputs = () if draws is None else (draws, self.level, self.scale)
         if self.changes.structure:
             mixed = mixture or Mixture.none(rows)
-            given = (*given, self.changes.dials, mixed.weight, mixed.partner)
+            inputs = (*inputs, self.changes.dials, mixed.weight, mixed.partner)
         with self.device.autocast(self.precision), self._randomness():
             if len(rows) > 1:
-                return Answer(*self.stacked_forward(named, x, *given))
+                return Answer(*self.stacked_forward(named, x, *inputs))
             alone = {name: tensor[0] for name, tensor in named.items()}
-            said = self.forward(alone, x[0], *(one[0] for one in given))
+            said = self.forward(alone, x[0], *(one[0] for one in inputs))
             return Answer(*(one[None] for one in said))
 
     @contextlib.contextmanager
@@ -242,7 +242,7 @@ class Stack:
 
     def _rates(self) -> Tensor:
         """Learning rates (K, 1) of the step about to be taken."""
-        return self._column([trace.rate(self.adam.steps) for trace in self._living()])
+        return self._column([state.rate(self.adam.steps) for state in self._living()])
 
     # ------------------------------------------------------------------------------------ training
 
@@ -261,8 +261,8 @@ class Stack:
         cursor = torch.from_numpy(self.cursor).to(self.device.name)
         index = self.batches[torch.arange(len(cursor), device=self.device.name), cursor]
         if len(index) == 1 and self.graph is None:
-            (trace,) = self._living()
-            seen = trace.count(len(trace.history))
+            (state,) = self._living()
+            seen = state.count(len(state.history))
             index = index[:, : seen - int(self.cursor[0]) * index.shape[1]]
         draws, mixing = self._draws(index.shape[1]), self.changes.of_batch(cursor)
         inputs = (index, draws, mixing, *self.adam.begin(self.rates))
@@ -291,34 +291,34 @@ class Stack:
     def _end_epochs(self, ended: list[int], on_epoch: Callable[[int], None]) -> None:
         """Validate the members whose epoch is over; start their next one or let them go."""
         self.cursor[ended] = 0
-        ended, leaving = [k for k in ended if not self.traces[self.alive[k]].is_over], []
+        ended, leaving = [k for k in ended if not self.states[self.alive[k]].is_over], []
         for k, row in zip(ended, self._validate(ended) if ended else [], strict=True):
-            trace = self.traces[self.alive[k]]
-            trace.judge(row, self.weights, k)
-            if trace.ends(self.prune):
+            state = self.states[self.alive[k]]
+            state.judge(row, self.weights, k)
+            if state.ends(self.prune):
                 leaving.append(k)
             else:
-                self._next_epoch(k, trace)
-            recipe, epoch = trace.member.spec.recipe, len(trace.history)
+                self._next_epoch(k, state)
+            recipe, epoch = state.member.spec.recipe, len(state.history)
             on_epoch(recipe.epochs - epoch + 1 if k in leaving else 1)
         self._release(leaving)
 
     @torch.no_grad()
     def _validate(self, ended: list[int]) -> list[dict[str, float]]:
         """Losses, AUC and range of the probabilities on each member's validation part."""
-        traces = [self.traces[self.alive[k]] for k in ended]
-        longest = max(len(t.validation) for t in traces)
-        rows = np.full((len(traces), longest), -1, np.int64)
-        for row, trace in zip(rows, traces, strict=True):
-            row[: len(trace.validation)] = trace.validation
+        states = [self.states[self.alive[k]] for k in ended]
+        longest = max(len(t.validation) for t in states)
+        rows = np.full((len(states), longest), -1, np.int64)
+        for row, state in zip(rows, states, strict=True):
+            row[: len(state.validation)] = state.validation
         index = torch.from_numpy(rows).to(self.device.name)
         real, index = index >= 0, index.clamp(min=0)
         logits, y = self._score(self.weights[ended], index, self.shift[ended]), self.y[index]
         n, prob = real.sum(1), logits.sigmoid()
-        each = self._objective(traces)(logits, torch.where(real, y, PADDING))
+        each = self._objective(states)(logits, torch.where(real, y, PADDING))
         cost = (each * real).sum(1) / n
         columns = {
-            "train_loss": self.loss_sum[ended] / torch.tensor([t.steps for t in traces]).to(cost),
+            "train_loss": self.loss_sum[ended] / torch.tensor([t.steps for t in states]).to(cost),
             "val_loss": cost,
             "val_auc": stacked_auc(logits, y, real),
             "val_low": prob.where(real, torch.inf).amin(1),
@@ -339,11 +339,11 @@ class Stack:
         of the stack is idle.
         """
         for k in leaving:
-            trace = self.traces[self.alive[k]]
-            if trace.failure is None and not trace.pruned:
-                trace.result = self._result(trace, self.weights[k : k + 1])
-            trace.best_weights = None
-        over = [trace.is_over for trace in self._living()]
+            state = self.states[self.alive[k]]
+            if state.failure is None and not state.pruned:
+                state.result = self._result(state, self.weights[k : k + 1])
+            state.best_weights = None
+        over = [state.is_over for state in self._living()]
         idle = sum(over) / len(over)
         if idle and (self.graph is None or idle >= IDLE_AT_MOST):
             self._keep([k for k, is_over in enumerate(over) if not is_over])
@@ -362,35 +362,35 @@ class Stack:
         if rows:
             self.objective = self._objective(self._living())
 
-    def _result(self, trace: MemberState, last: Weights) -> FoldFit:
-        best = trace.best_weights
+    def _result(self, state: MemberState, last: Weights) -> FoldFit:
+        best = state.best_weights
         assert best is not None
-        scores = [self._scores_of(trace, best)]
+        scores = [self._scores_of(state, best)]
         scores.append(
-            scores[0] if trace.best_epoch == len(trace.history) else self._scores_of(trace, last)
+            scores[0] if state.best_epoch == len(state.history) else self._scores_of(state, last)
         )
-        result = trace.incidents()
+        result = state.warnings()
         return FoldFit(
-            trace.member.fold, self.layout.arrays(best), trace.history, result, trace.best_epoch,
+            state.member.fold, self.layout.arrays(best), state.history, result, state.best_epoch,
             *scores,
         )  # fmt: skip
 
-    def _scores_of(self, trace: MemberState, weights: Weights) -> NDArray[np.float32]:
+    def _scores_of(self, state: MemberState, weights: Weights) -> NDArray[np.float32]:
         """Scores (N,) of one network, NaN for examples without a part in the fold."""
-        rows = np.flatnonzero(self.examples.parts[trace.member.fold])
+        rows = np.flatnonzero(self.examples.parts[state.member.fold])
         scores = np.full(len(self.examples.y), np.nan, np.float32)
-        scores[rows] = self._scores_at(trace, weights, rows)
+        scores[rows] = self._scores_at(state, weights, rows)
         return scores
 
     def _scores_at(
-        self, trace: MemberState, weights: Weights, rows: NDArray[np.int64]
+        self, state: MemberState, weights: Weights, rows: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         index = torch.from_numpy(rows).to(self.device.name)[None]
-        return self._score(weights, index, self._shift([trace]))[0].float().cpu().numpy()
+        return self._score(weights, index, self._shift([state]))[0].float().cpu().numpy()
 
     def scored(
         self, parameters: Mapping[str, NDArray[Any]], rows: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """Scores of examples `rows` (n,) by stored weights of the only member."""
-        (trace,) = self.traces
-        return self._scores_at(trace, self.layout.loaded(parameters, self.weights), rows)
+        (state,) = self.states
+        return self._scores_at(state, self.layout.loaded(parameters, self.weights), rows)

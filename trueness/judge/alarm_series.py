@@ -13,7 +13,7 @@ from trueness.document.numbers import count
 from trueness.evaluation.metrics import alarm_cut
 from trueness.judge.access import part_in_words
 from trueness.judge.comparison import measured_part
-from trueness.judge.curves import MemberState, axes
+from trueness.judge.curves import Trace, axes
 from trueness.judge.parts import units_in_words
 from trueness.predictions import Predictions
 from trueness.spec.estimands import Estimands
@@ -73,7 +73,7 @@ def _figure(
     shown, positive, raised = shown[order], part.y[order] == 1, raised[order]
     line = _highest(shown)
     what = "probability" if rule.probabilities else "score"
-    traces: list[MemberState] = [
+    traces: list[Trace] = [
         {"x": time[line].tolist(), "y": shown[line].tolist(), "mode": "lines", "name": what,
          "line": {"color": "grey/0.5", "width": 1}, "hoverinfo": "skip"},
         _marks(time, shown, _spread(positive & ~raised), "missed positive", "series-4", "x"),
@@ -100,7 +100,7 @@ def _level(at: float) -> dict[str, Any]:
 def _marks(
     time: NDArray[np.str_], shown: NDArray[Any], which: NDArray[np.bool_], name: str, colour: str,
     symbol: str,
-) -> MemberState:  # fmt: skip
+) -> Trace:  # fmt: skip
     return {
         "x": time[which].tolist(), "y": shown[which].tolist(), "mode": "markers",
         "name": f"{name} ({count(which.sum())})",

@@ -100,9 +100,9 @@ def _chosen(path: str, known: Sequence[Any], reference: str) -> Any:  # noqa: AN
 def _usual(path: str, known: Sequence[Any], runs: Sequence[Run]) -> Any:  # noqa: ANN401
     """The default of a setting if some run has it, else the most frequent value."""
     for run in runs:
-        given = run.spec.canonical().model_dump(mode="json", exclude_defaults=True)
+        changed = run.spec.canonical().model_dump(mode="json", exclude_defaults=True)
         value = value_at(content_of(run.spec), path)
-        if value is not MISSING and value_at(given, path) is MISSING:
+        if value is not MISSING and value_at(changed, path) is MISSING:
             return value
     counts = Counter(json.dumps(value, sort_keys=True) for value in known)
     most = max(counts, key=lambda one: counts[one])

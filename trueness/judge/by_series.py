@@ -16,7 +16,7 @@ from trueness.errors import TruenessError
 from trueness.evaluation.design_effects import Residuals, of_share
 from trueness.evaluation.influence import too_few
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.joint_draws import auc_draws_among
+from trueness.evaluation.joint_draws import masked_auc_draws
 from trueness.evaluation.metrics import alarm_cut
 from trueness.evaluation.resampling import Resampled, SortedScores, mean_difference
 from trueness.evaluation.selection import Contrast, simultaneous_contrasts
@@ -194,7 +194,7 @@ def _group(group: Group) -> GroupBySeries | None:
     blocks, confidence = models[0].residuals.blocks, group.rule.confidence
     within = {name: np.asarray(first.group) == name for name in names.tolist()}
     aucs = {
-        name: auc_draws_among(first.y, [one.score for one in models], inside, blocks)
+        name: masked_auc_draws(first.y, [one.score for one in models], inside, blocks)
         for name, inside in within.items()
     }
     result = GroupBySeries(group, [])

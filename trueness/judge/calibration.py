@@ -240,11 +240,11 @@ def compare_calibrations(
     mean, squares = _mean(part, rule), [(p - part.y) ** 2 for p in probability.values()]
     differences = [mean(square - squares[0]) for square in squares[1:]]
     contrasts = simultaneous_contrasts(differences, rule.confidence)
-    judged = [
+    rows = [
         Calibrated(method, p, _estimates(part, rule, mean, block, p), contrast)
         for (method, p), contrast in zip(probability.items(), [None, *contrasts], strict=True)
     ]
-    return CalibrationComparison(run, name or run.key, part, judged, gap)
+    return CalibrationComparison(run, name or run.key, part, rows, gap)
 
 
 def calibration_section(name: str, run: Run) -> list[Section]:

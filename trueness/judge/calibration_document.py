@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from trueness.document import (
-    Beside,
     Cell,
     Column,
     Document,
+    HConcat,
     Items,
     Section,
     Sentence,
@@ -98,13 +98,13 @@ def _row(one: Calibrated, names: list[str]) -> list[Cell]:
     return [one.method, one.estimates["brier"], minus, *(one.estimates[n].value for n in names)]
 
 
-def curves(result: CalibrationComparison) -> Beside:
+def curves(result: CalibrationComparison) -> HConcat:
     """Calibration curves of every method, side by side with the same axes."""
     y, confidence = result.part.y, result.rule.confidence
     blocks = result.part.blocks(result.rule.block)
     end = max(axis_end(y, one.probability, confidence, blocks) for one in result.methods)
     best = result.best.method
-    return Beside([
+    return HConcat([
         calibration_curve(
             y, one.probability, confidence, blocks, end=end,
             title=one.method + ", smallest Brier score" * (one.method == best),

@@ -26,7 +26,7 @@ from trueness.evaluation.guarantee import (
 )
 from trueness.evaluation.influence import FEWEST
 from trueness.evaluation.inputs import between
-from trueness.evaluation.thresholds import ALARM_RATES_PCT, DAYS_PER_YEAR, rate_cuts
+from trueness.evaluation.thresholds import ALARM_RATES_PCT, DAYS_PER_YEAR, rate_thresholds
 from trueness.judge.access import record_access, versions
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.multiplicity import (
@@ -324,9 +324,9 @@ def _run_certificate(
 
 def _candidate(run: Run, part: Predictions) -> Candidate:
     """Thresholds at fixed alarm rates; for tied scores, an alarm for every unit."""
-    cuts = rate_cuts(part.score)
-    cuts = cuts if len(cuts) else part.score[:1]
-    return Candidate(part.y, part.score, cuts, part.blocks(run.estimands.block))
+    thresholds = rate_thresholds(part.score)
+    thresholds = thresholds if len(thresholds) else part.score[:1]
+    return Candidate(part.y, part.score, thresholds, part.blocks(run.estimands.block))
 
 
 # ---------------------------------------------------------------------------------------- the part

@@ -92,13 +92,13 @@ class ClassPlan:
     Attributes
     ----------
     question : ClassQuestion
-    found : ClassPower
+    detectable : ClassPower
     needed : dict of float to (int, int)
         Lift -> texts of the language, and texts of each of two languages.
     """
 
     question: ClassQuestion
-    found: ClassPower
+    detectable: ClassPower
     needed: dict[float, tuple[int, int]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,9 +107,9 @@ class ClassPlan:
         return {
             "schema": SCHEMA, "kind": "plan_classes", "texts": asked.texts, **asdict(asked.world),
             "lift": asked.lift, "candidates": asked.candidates, "confidence": asked.confidence,
-            "power": asked.power, "standard_error": self.found.error,
+            "power": asked.power, "standard_error": self.detectable.error,
             "minimum_detectable": {
-                "methods": self.found.paired, "languages": self.found.unpaired,
+                "methods": self.detectable.paired, "languages": self.detectable.unpaired,
             },
             "needed": [
                 {"lift": lift, "methods": both, "languages": each}
@@ -140,10 +140,10 @@ class ClassPlan:
             f"Supposed: macro-F1 {plain(world.macro_f1)}, hits of two methods on a text correlated "
             f"by {plain(world.correlation)}, classes equally frequent{clusters}; rarer classes "
             "need more",
-            f"one macro-F1 has a standard error of {decimal(self.found.error)}",
+            f"one macro-F1 has a standard error of {decimal(self.detectable.error)}",
             f"with {plain(round(100 * asked.power, 6))} % power, two methods differ visibly from "
-            f"{_points(self.found.paired)} on, two languages of so many texts each from "
-            f"{_points(self.found.unpaired)} on"
+            f"{_points(self.detectable.paired)} on, two languages of so many texts each from "
+            f"{_points(self.detectable.unpaired)} on"
             + (f" (adjusted for {asked.candidates} methods)" if asked.candidates > 1 else ""),
         ]
         if asked.lift is not None:

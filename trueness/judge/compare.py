@@ -16,14 +16,14 @@ from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.design_effects import Residuals, of_share
 from trueness.evaluation.influence import too_few
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.joint_draws import auc_draws, auc_draws_among, precision_draws
+from trueness.evaluation.joint_draws import auc_draws, masked_auc_draws, precision_draws
 from trueness.evaluation.metrics import alarm_cut
 from trueness.evaluation.resampling import Resampled, SortedScores, mean_difference
 from trueness.evaluation.selection import Contrast, simultaneous_contrasts
 from trueness.judge.access import record_access
 from trueness.judge.finding import named_run
 from trueness.judge.judgement import SCHEMA
-from trueness.judge.parts import check_judged
+from trueness.judge.parts import check_evaluated_on
 from trueness.predictions import COLUMNS, Predictions
 from trueness.store import AnyStore, Run
 
@@ -172,28 +172,29 @@ class ClassComparison:
     ----------
     first, second : Named
     part : str
-    found : TwoCompared
+    differences : TwoCompared
         Differences of macro-F1 and of top-k accuracy, per group and over all.
     """
 
     first: Named
     second: Named
     part: str
-    found: TwoCompared
+    differences: TwoCompared
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         return {"schema": SCHEMA, "kind": "class_comparison", "first": self.first.to_dict(),
-                "second": self.second.to_dict(), "part": self.part, **self.found.to_dict()} | {
-            "first_values": self.found.macro_f1.first,
-            "second_values": self.found.macro_f1.second,
+                "second": self.second.to_dict(), "part": self.part,
+                **self.differences.to_dict()} | {
+            "first_values": self.differences.macro_f1.first,
+            "second_values": self.differences.macro_f1.second,
         }  # fmt: skip
 
     def to_frame(self) -> pl.DataFrame:
         """A row per group, then per summary, then top-k accuracy of all units and each group."""
-        result = self.found.macro_f1
-        tops = {k: {n: one[k].difference for n, one in self.found.top_k.items()}
-                for k in next(iter(self.found.top_k.values()))}  # fmt: skip
+        result = self.differences.macro_f1
+        tops = {k: {n: one[k].difference for n, one in self.differences.top_k.items()}
+                for k in next(iter(self.differences.top_k.values()))}  # fmt: skip
         rows = [
             {"what": what, "name": name, "difference": one.simultaneous.value,
              "low": one.simultaneous.low, "high": one.simultaneous.high, "verdict": one.verdict}
@@ -257,7 +258,7 @@ def _check_comparable(one: Named, other: Named, part: str | None) -> None:
         raise TruenessError(f"{one.name} and {other.name} are measured on {parts}; say which part",
                             "which_part")  # fmt: skip
     if part is not None:
-        check_judged(one.run, part), check_judged(other.run, part)
+        check_evaluated_on(one.run, part), check_evaluated_on(other.run, part)
 
 
 # ---------------------------------------------------------------------------------- a binary label
@@ -355,8 +356,8 @@ def _of_kind(
     kept = np.sort(np.argsort(-counts, kind="stable")[:MOST_SLICES])
     inside = {str(names[i]): values == names[i] for i in kept}
     pairs = {name: _pair(parts, one, blocks) for name, one in inside.items()}
-    judged = [pair for pair in pairs.values() if pair]
-    level = 1 - (1 - confidence) / max(1, len(judged))
+    estimable = [pair for pair in pairs.values() if pair]
+    level = 1 - (1 - confidence) / max(1, len(estimable))
     y = parts[0].y
 
     def base_rate(one: NDArray[np.bool_]) -> Estimate:
@@ -368,7 +369,7 @@ def _of_kind(
     return [
         SliceDifference(
             of, name, base_rate(one), *_values(pairs[name]),
-            _contrast(pairs[name], level, len(judged)), (precision(one, 0), precision(one, 1)),
+            _contrast(pairs[name], level, len(estimable)), (precision(one, 0), precision(one, 1)),
         )
         for name, one in inside.items()
     ]  # fmt: skip
@@ -382,7 +383,7 @@ def _pair(parts: list[Predictions], inside: NDArray[np.bool_], blocks: Blocks) -
     y = parts[0].y
     if too_few(y[inside]):
         return []
-    return auc_draws_among(y, [part.score for part in parts], inside, blocks)
+    return masked_auc_draws(y, [part.score for part in parts], inside, blocks)
 
 
 def _values(pair: list[Resampled]) -> tuple[float | None, float | None]:
@@ -394,5 +395,5 @@ def _contrast(pair: list[Resampled], level: float, companions: int) -> Contrast 
     if not pair:
         return None
     (result,) = simultaneous_contrasts([mean_difference(pair[:1], pair[1:])], level)
-    adjusted = result.simultaneous.chosen_among(companions)
+    adjusted = result.simultaneous.with_candidates(companions)
     return Contrast(result.pointwise, adjusted)

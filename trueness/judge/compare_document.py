@@ -216,7 +216,7 @@ def class_comparison_document(result: ClassComparison) -> Document:
     run = result.first.run
     known = run.record["slices"].get(result.part, {})
     sections = compare_sections(
-        result.first.name, result.second.name, result.found,
+        result.first.name, result.second.name, result.differences,
         words_of(run.estimands, known.get("majority") or "", known.get("judged") or ()),
     )  # fmt: skip
     title = f"{result.first.name} minus {result.second.name}"

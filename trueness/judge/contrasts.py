@@ -58,8 +58,8 @@ class ContrastRow:
     @property
     def experiments(self) -> list[str]:
         """Ids without their seeds."""
-        twins = (name.split(" = ") for name in self.ids)
-        plain = (" = ".join(dict.fromkeys(n.split("@")[0] for n in names)) for names in twins)
+        aliases = (name.split(" = ") for name in self.ids)
+        plain = (" = ".join(dict.fromkeys(n.split("@")[0] for n in names)) for names in aliases)
         return list(dict.fromkeys(plain))
 
     @property
@@ -94,7 +94,7 @@ class ContrastTable:
         return [row for row in self.rows if row.contrast is not None]
 
     @property
-    def found(self) -> list[ContrastRow]:
+    def significant(self) -> list[ContrastRow]:
         """Rows whose difference remains after correction."""
         return [row for row in self.rows if row.verdict in ("better", "worse")]
 

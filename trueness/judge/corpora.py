@@ -13,7 +13,7 @@ from trueness.document.numbers import count, listed
 from trueness.evaluation.levels import levels_of
 from trueness.judge.judgement import SCHEMA
 from trueness.text.corpus import Corpus
-from trueness.text.sizes import sizes_told
+from trueness.text.sizes import size_notes
 
 ROWS_SHOWN, DETECTED_SHOWN = 30, 10
 FACTS = ("rows", "clusters", "characters")
@@ -63,7 +63,7 @@ class CorpusSummary:
         """Sizes that were chosen, and languages that are no slices."""
         corpus = self.corpus
         plan, chosen = corpus.provenance["plan"], corpus.reports.get("chosen_sizes") or ()
-        return sizes_told(chosen, plan, corpus.statistics["languages"])
+        return size_notes(chosen, plan, corpus.statistics["languages"])
 
     def _counts(self) -> dict[str, dict[str, dict[str, int]]]:
         statistics = self.corpus.statistics

@@ -22,7 +22,7 @@ from trueness.predictions import Predictions
 from trueness.store import Run
 
 Array = NDArray[np.float64]
-MemberState = dict[str, Any]
+Trace = dict[str, Any]
 MIN_ALARMS_SHOWN = 5
 """Precisions of fewer alarms are not drawn."""
 POINTS = 300
@@ -40,7 +40,7 @@ def axes(x: str, y: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - plotl
     return ends | more
 
 
-def band(x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: str) -> MemberState:
+def band(x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: str) -> Trace:
     """Area between two lines over x, (n,) each."""
     x, low, high = (np.asarray(values, np.float64) for values in (x, low, high))
     return {
@@ -50,7 +50,7 @@ def band(x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: str) -> MemberSt
     }  # fmt: skip
 
 
-def dotted(x: Sequence[float], y: Sequence[float], name: str) -> MemberState:
+def dotted(x: Sequence[float], y: Sequence[float], name: str) -> Trace:
     """Line that guides the eye, such as chance."""
     return {
         "x": list(x), "y": list(y), "mode": "lines", "hoverinfo": "skip", "name": name,
@@ -77,7 +77,7 @@ def alarm_curve(runs: Sequence[tuple[str, Run]], what: str) -> Figure:
     rule = runs[0][1].estimands
     confidence = rule.confidence
     points = [_points(part, what, rule.block, confidence) for part in parts]
-    lines: list[MemberState] = []
+    lines: list[Trace] = []
     for i, ((name, run), one) in enumerate(zip(runs, points, strict=True)):
         colour = "grey" if run.spec.is_baseline else f"series-{i % 8}"
         lines += [band(one["rate"], one["low"], one["high"], colour)] if i == 0 else []
@@ -138,7 +138,7 @@ def _ends(
 
 def _curve(
     points: Mapping[str, NDArray[Any]], what: str, name: str, colour: str, dashed: bool
-) -> MemberState:
+) -> Trace:
     rows = zip(*(points[n] for n in ("hits", "alarms", "low", "high")), strict=True)
     return {
         "x": points["rate"].tolist(), "y": points["value"].tolist(), "name": name, "mode": "lines",
@@ -238,7 +238,7 @@ def reliability(part: Predictions, block: int, confidence: float) -> Figure:
     )
 
 
-def _observed(mean: Array, share: Array, size: Array) -> MemberState:
+def _observed(mean: Array, share: Array, size: Array) -> Trace:
     return {
         "x": mean.tolist(), "y": share.tolist(), "mode": "markers+lines", "name": "observed",
         "marker": {"size": 8, "color": "series-0"}, "line": {"color": "series-0"},

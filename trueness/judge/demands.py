@@ -72,7 +72,7 @@ class Choice:
     rule : str
         In-sample: chosen on the units that measure it, by the value or by the lower end of its
         interval. Out-of-sample: chosen on other ones.
-    cuts : tuple of float
+    thresholds : tuple of float
         Lowest scores that raise an alarm, one per fold where folds have their own; empty if
         infeasible.
     precision, recall : Estimate or None
@@ -83,7 +83,7 @@ class Choice:
 
     demand: Demand
     rule: Rule
-    cuts: tuple[float, ...] = ()
+    thresholds: tuple[float, ...] = ()
     precision: Estimate | None = None
     recall: Estimate | None = None
     alarms_per_year: float | None = None
@@ -95,13 +95,13 @@ class Choice:
 
     def to_dict(self, probabilities: bool) -> dict[str, Any]:
         """Plain types for JSON; without probabilities where scores only rank."""
-        shown = [float(p) for p in expit(np.array(self.cuts))]
+        shown = [float(p) for p in expit(np.array(self.thresholds))]
         return {
             "demand": str(self.demand),
             "maximised": self.demand.maximised,
             "rule": self.rule,
             "feasible": self.feasible,
-            "cuts": list(self.cuts),
+            "cuts": list(self.thresholds),
             "probabilities": shown if probabilities else None,
             "precision": self.precision.to_dict() if self.precision else None,
             "recall": self.recall.to_dict() if self.recall else None,

@@ -193,8 +193,8 @@ def _only_at_default(path: str, first: Any, second: Any, a: Any, b: Any) -> bool
     if MISSING not in (a, b):
         return False
     owner = second if a is MISSING else first
-    given = owner.canonical().model_dump(mode="json", exclude_defaults=True)
-    return value_at(given, path) is MISSING
+    changed = owner.canonical().model_dump(mode="json", exclude_defaults=True)
+    return value_at(changed, path) is MISSING
 
 
 # ------------------------------------------------------------------------------------------- shown

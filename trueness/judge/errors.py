@@ -218,13 +218,13 @@ def answered(rows: Predictions, texts: pl.DataFrame, probabilities: Array) -> pl
     return result.select("id", "language", "text", pl.exclude("id", "language", "text"))
 
 
-def _share(hit: NDArray[np.bool_], among: NDArray[np.bool_], cluster: Any) -> Estimate:  # noqa: ANN401
+def _share(hit: NDArray[np.bool_], mask: NDArray[np.bool_], cluster: Any) -> Estimate:  # noqa: ANN401
     """Share of hits among some texts, the interval over clusters."""
-    n = int(among.sum())
+    n = int(mask.sum())
     if not n:
         return Estimate(None, None, None, 0, 0)
     cell = np.zeros(n, np.int64)
-    (k,), _, (low,), (high,) = clustered_shares(hit[among], cell, cluster[among], 1)
+    (k,), _, (low,), (high,) = clustered_shares(hit[mask], cell, cluster[mask], 1)
     return Estimate(int(k) / n, float(low), float(high), n, int(k))
 
 

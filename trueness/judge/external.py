@@ -95,7 +95,7 @@ def judge_table(
     keys = {model: spec.key for model, spec in specs.items()}
     distinct = {keys[m]: m for m in reversed(specs)}
     new = {m: specs[m] for m in specs if distinct[keys[m]] == m and keys[m] not in kept}
-    fresh = judged_runs(table, new, source)
+    fresh = evaluated_runs(table, new, source)
     _check_sort(sort, fresh[0].record if fresh else kept.run(next(iter(keys.values()))).record)
     keep(kept, fresh, name, keys)
     _forget_other_roles(kept, specs.values())
@@ -117,7 +117,7 @@ def specs_of(
     }
 
 
-def judged_runs(
+def evaluated_runs(
     table: ScoreTable, specs: Mapping[str, ExternalSpec], source: str = ""
 ) -> list[JudgedRun]:
     """Runs of some models of a table, measured and checked; nothing is written."""
@@ -132,13 +132,13 @@ def judged_runs(
     aucs: list[Resampled] = []
     records = measured_many(some, every, aucs)
 
-    def judged(place: int) -> JudgedRun:
+    def evaluate(place: int) -> JudgedRun:
         spec, predictions = some[place], every[place]
         record = common | records[place]
         checks = checked(spec, record, predictions)
         return JudgedRun(spec, record | checks, predictions, aucs[place] if aucs else None)
 
-    return in_threads(judged, range(len(some)))
+    return in_threads(evaluate, range(len(some)))
 
 
 def _spec_of(

@@ -14,7 +14,7 @@ from trueness.document.numbers import capital, count, plain
 from trueness.judge.judgement import SCHEMA
 
 NAMES = (Column("what", weight=9), Column("value", weight=9))
-TOLD = ("warnings", "notes")
+NOTES = ("warnings", "notes")
 """Facts that stand as sentences."""
 
 
@@ -53,12 +53,12 @@ class Facts:
 def _parts(facts: Mapping[str, Any]) -> list[Part]:
     notes = [
         Sentence(f"{capital(text)}.", "warning" if name == "warnings" else "note")
-        for name in TOLD
+        for name in NOTES
         for text in facts.get(name, ())
     ]
     rows = [
         (_words(name), _value(value)) for name, value in facts.items()
-        if name not in TOLD and not isinstance(value, Mapping)
+        if name not in NOTES and not isinstance(value, Mapping)
     ]  # fmt: skip
     return [*notes, Table(NAMES, rows)]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.document import Beside, Figure, Part, Sentence
+from trueness.document import Figure, HConcat, Part, Sentence
 from trueness.document.numbers import count, decimal, p_value
 from trueness.errors import TruenessError, nearest
 from trueness.examples import PARTS, Examples
@@ -55,7 +55,7 @@ def feature_parts(examples: Examples, name: str, sealed: Collection[str] = ()) -
     note, null = _relation(examples, values, shown.get("train", np.array([], np.int64)))
     figures += [null] if null is not None else []
     line = _line(examples, values, np.sort(np.concatenate(list(shown.values()))))
-    return [Sentence(note, "verdict"), Beside(figures), *([line] if line else [])]
+    return [Sentence(note, "verdict"), HConcat(figures), *([line] if line else [])]
 
 
 def _distribution(values: Array, parts: dict[str, NDArray[np.int64]]) -> Figure:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from trueness.document import Beside, Column, Document, Figure, Section, Sentence, Style, Table
+from trueness.callback import Callback
+from trueness.document import Column, Document, Figure, HConcat, Section, Sentence, Style, Table
 from trueness.document.numbers import count, decimal, level, plural
 from trueness.judge.judgement import SCHEMA
 from trueness.market import (
@@ -33,18 +34,6 @@ LATE = {"scattered_missing", "start_depends_on_first_event"}
 NEAR_CONSTANT, DRIFTED, HEAVY, FALSE_DISCOVERY = 0.99, 0.5, 20.0, 0.05
 STRONGEST, BARS = 20, 30
 """Features of the first table, and bars of a picture."""
-
-
-class Progress(Protocol):
-    """Hears how far the audit has come."""
-
-    def start(self, stage: str, total: int) -> None:
-        """Begin so many steps."""
-        ...
-
-    def advance(self, amount: int) -> None:
-        """Finish so many steps."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -93,7 +82,7 @@ class FeatureAudit:
         a = self.audit
         return {
             "schema": SCHEMA, "kind": "feature_audit", "tier": a.tier, "data": a.source,
-            "cuts": a.cuts, "features": [c.to_dict() for c in a.columns],
+            "cuts": a.truncations, "features": [c.to_dict() for c in a.columns],
             "training_rows": a.n_train, "validation_rows": a.n_validation, "found": self.groups(),
             "associated_with_label": [c.name for c in self.associated()], "notes": list(a.notes),
         }  # fmt: skip
@@ -118,28 +107,28 @@ class FeatureAudit:
                 Sentence(f"{_look_ahead(self.looking_ahead)} {associated}", "verdict"),
                 *(Sentence(note, "note") for note in a.notes),
                 Section("Findings", [_findings(self.groups())]),
-                Section("Association with the label", [_label_table(related), Beside(pictures)]),
+                Section("Association with the label", [_label_table(related), HConcat(pictures)]),
                 Section("All features", [_every(a.columns)], folded=True),
             ],
             f"{a.source}; {plural(n, 'feature')} recomputed on data cut off at "
-            f"{plural(len(a.cuts), 'point')}; label and drift on {count(a.n_train)} training and "
-            f"{count(a.n_validation)} validation rows",
+            f"{plural(len(a.truncations), 'point')}; label and drift on {count(a.n_train)} "
+            f"training and {count(a.n_validation)} validation rows",
         )
 
 
 def audit_tier(
-    bars: Bars, tier: str, vix: Volatility | None, protocol: str, block: int, progress: Progress
+    bars: Bars, tier: str, vix: Volatility | None, protocol: str, block: int, callback: Callback
 ) -> FeatureAudit:
     """Audit a tier with the published label: High of the next bar reaches +1 %.
 
     Under `walk_forward` the training and validation rows are those of the first fold; `block` is
     the number of bars per permuted block of the null.
     """
-    return FeatureAudit(audit(bars, tier, vix, **_labelled(bars, protocol, block, progress)))
+    return FeatureAudit(audit(bars, tier, vix, **_labelled(bars, protocol, block, callback)))
 
 
 def audit_own(
-    own: OwnFeatures, panel: Panel, protocol: str, block: int, progress: Progress
+    own: OwnFeatures, panel: Panel, protocol: str, block: int, callback: Callback
 ) -> FeatureAudit:
     """Audit own features on the first series, and whether they look ahead on others as well.
 
@@ -150,7 +139,7 @@ def audit_own(
     def compute(some: Bars) -> Features:
         return Features(recomputed(own, some), own.names, ())
 
-    result = audit(bars, own.source, compute=compute, **_labelled(bars, protocol, block, progress))
+    result = audit(bars, own.source, compute=compute, **_labelled(bars, protocol, block, callback))
     for column in result.columns:
         column.look_ahead_rows = max(column.look_ahead_rows, own.looks_ahead.get(column.name, 0))
     notes = list(own.notes)
@@ -162,7 +151,7 @@ def audit_own(
     return FeatureAudit(result)
 
 
-def _labelled(bars: Bars, protocol: str, block: int, progress: Progress) -> dict[str, Any]:
+def _labelled(bars: Bars, protocol: str, block: int, callback: Callback) -> dict[str, Any]:
     """What an audit takes besides columns: rows, labels, and who hears of its steps."""
     rule = resolve_evaluation({"protocol": protocol}, bars.dates[0], bars.dates[-1])
     task = {"kind": "market", "bars": bars.digest, "columns": ("return_1d",)}
@@ -178,9 +167,9 @@ def _labelled(bars: Bars, protocol: str, block: int, progress: Progress) -> dict
 
     def step(what: str, done: int, of: int) -> None:
         if not started:
-            progress.start(what, of)
+            callback.on_stage_start(what, of)
             started.append(what)
-        progress.advance(1)
+        callback.on_progress(1)
 
     return {"parts": parts, "y": y, "block": block, "on_step": step}
 

@@ -39,7 +39,7 @@ class Muted:
 
 
 @dataclass(frozen=True)
-class Judged:
+class RunFindings:
     """Findings of a run that count, and those that are muted; the gravest first."""
 
     findings: list[Finding] = field(default_factory=list)
@@ -62,7 +62,7 @@ def _same_inputs(one: Run, other: Run) -> bool:
 def findings_of_runs(
     store: AnyStore, runs: Sequence[Run], draws: Draws, against: Mapping[str, Estimate],
     compared: Mapping[str, Sequence[Run]], best: Run | None = None,
-) -> tuple[dict[str, Judged], list[Problem]]:  # fmt: skip
+) -> tuple[dict[str, RunFindings], list[Problem]]:  # fmt: skip
     """Findings of runs by key, and what could not be read.
 
     Parameters
@@ -85,7 +85,7 @@ def findings_of_runs(
         mutes = []
         problems.append(Problem("mutes.json", str(error)))
     campaigns = _campaigns_by_key(store) if any(m.campaign for m in mutes) else {}
-    moved, judged = limits_in(store), {}
+    moved, findings = limits_in(store), {}
     for run in runs:
         others = _differences(run, draws, against.get(run.key), compared.get(run.key, ()), best)
         relative = []
@@ -93,8 +93,8 @@ def findings_of_runs(
             asked = CheckInput.of_run(run, differences=others, moved=moved)
             relative = findings_in(run_checks(asked, RELATIVE))
         result = sorted([*own[run.key], *relative], key=lambda finding: finding.rank)
-        judged[run.key] = _apart(result, mutes, run.key, campaigns.get(run.key, set()))
-    return judged, problems
+        findings[run.key] = _apart(result, mutes, run.key, campaigns.get(run.key, set()))
+    return findings, problems
 
 
 def not_applicable(store: AnyStore, run: Run) -> list[NotApplicable]:
@@ -135,13 +135,13 @@ def _campaigns_by_key(store: AnyStore) -> dict[str, set[str]]:
     return result
 
 
-def _apart(result: list[Finding], mutes: list[Mute], key: str, campaigns: set[str]) -> Judged:
+def _apart(result: list[Finding], mutes: list[Mute], key: str, campaigns: set[str]) -> RunFindings:
     """Findings that count, and those that the latest mute of their kind covers."""
-    judged = Judged()
+    split = RunFindings()
     for finding in result:
         covering = [m for m in mutes if m.covers(finding.code, key, campaigns)]
         if covering:
-            judged.muted.append(Muted(finding, covering[-1]))
+            split.muted.append(Muted(finding, covering[-1]))
         else:
-            judged.findings.append(finding)
-    return judged
+            split.findings.append(finding)
+    return split

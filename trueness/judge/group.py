@@ -39,7 +39,7 @@ class Recorded(Mapping[str, Estimate]):
     def __getitem__(self, name: str) -> Estimate:
         if name not in self._read:
             made = Estimate.from_dict(self._content[name])
-            self._read[name] = made.chosen_among(self._n_candidates)
+            self._read[name] = made.with_candidates(self._n_candidates)
         return self._read[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -144,7 +144,7 @@ class ClassGroup:
         """Estimates of a run on the part; of a candidate, chosen among all of them."""
         run = self.runs[key]
         many = 1 if run.spec.is_baseline else self.n_candidates
-        return {n: e.chosen_among(many) for n, e in recorded_scores(run, self.part).items()}
+        return {n: e.with_candidates(many) for n, e in recorded_scores(run, self.part).items()}
 
     def difference(self, key: str) -> Estimate | None:
         """Target of the method of a run minus that of the best baseline."""
@@ -233,7 +233,7 @@ def class_group(
             confidence=result.units.rule.confidence,
         )  # fmt: skip
     sizes = result.units.sizes
-    words = words_of(result.units.rule, sizes.majority, [sizes.names[i] for i in sizes.judged])
+    words = words_of(result.units.rule, sizes.majority, [sizes.names[i] for i in sizes.evaluated])
     confidence = result.units.rule.confidence
     against = _against(candidates, best, values, confidence)
     whole = "mean_group" if "mean_group" in common else "macro_f1"

@@ -92,7 +92,7 @@ class Words:
         return self.goal(name) if name == "macro_f1" else f"macro-F1 of {self.goal(name)}"
 
 
-def words_of(rule: Estimands, majority: str = "", judged: Sequence[str] = ()) -> Words:
+def words_of(rule: Estimands, majority: str = "", groups: Sequence[str] = ()) -> Words:
     """Words of a kind of task, of its majority group and of the groups that count.
 
     Examples
@@ -104,7 +104,7 @@ def words_of(rule: Estimands, majority: str = "", judged: Sequence[str] = ()) ->
     """
     unit, group = rule.nouns
     known = LANGUAGES if group == "language" else {}
-    name, only = majority or rule.majority, judged[0] if len(judged) == 1 else ""
+    name, only = majority or rule.majority, groups[0] if len(groups) == 1 else ""
     return Words(unit, group, known.get(name, name) or f"the majority {group}",
                  known.get(only, only))  # fmt: skip
 

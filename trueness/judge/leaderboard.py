@@ -17,7 +17,7 @@ from trueness.judge.captions import MIN_ALARMS
 from trueness.judge.chance import Rearranged, chance_of
 from trueness.judge.comparison import Statistics, best_baseline, differences, statistics
 from trueness.judge.finding import ids_by_key
-from trueness.judge.findings import Judged, compared_baselines, findings_of_runs
+from trueness.judge.findings import RunFindings, compared_baselines, findings_of_runs
 from trueness.judge.group import Group, Model, Recorded
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.power import power_dict
@@ -193,17 +193,17 @@ def _of_an_event(
     problems += unreadable
     draws = {key: one.auc for key, one in known.items()}
     against = {k: c.pointwise for k, c in differences(draws, candidates, every).items()}
-    judged, unreadable = findings_of_runs(store, runs, draws, against, compared, reference)
+    findings, unreadable = findings_of_runs(store, runs, draws, against, compared, reference)
     problems += [p for p in unreadable if p.name not in {known.name for known in problems}]
     n_candidates = len({run.candidate for run in candidates})
     of_candidates = _ranked([
-        _model(run, ids, n_candidates, reference, against.get(run.key), judged.get(run.key))
+        _model(run, ids, n_candidates, reference, against.get(run.key), findings.get(run.key))
         for run in candidates
     ], sort)  # fmt: skip
     baselines = [r for r in runs if r.spec.is_baseline]
     of_baselines = _ranked(
         [
-            _model(run, ids, len(baselines), reference, None, judged.get(run.key))
+            _model(run, ids, len(baselines), reference, None, findings.get(run.key))
             for run in baselines
         ],
         sort,
@@ -283,14 +283,20 @@ def _power(
 
 def _model(
     run: Run, ids: dict[str, list[str]], n_candidates: int, reference: Run | None,
-    difference: Estimate | None, judged: Judged | None,
+    difference: Estimate | None, findings: RunFindings | None,
 ) -> Model:  # fmt: skip
     estimates = Recorded(run.record["estimates"], n_candidates)
     if difference is not None:
-        difference = difference.chosen_among(n_candidates)
-    judged = judged or Judged([], [])
+        difference = difference.with_candidates(n_candidates)
+    findings = findings or RunFindings([], [])
     return Model(
-        ids.get(run.key, []), run, estimates, reference, difference, judged.findings, judged.muted
+        ids.get(run.key, []),
+        run,
+        estimates,
+        reference,
+        difference,
+        findings.findings,
+        findings.muted,
     )
 
 
@@ -343,13 +349,13 @@ def _of_classes(
     by_key = {run.key: run for run in runs}
     best = next((by_key[k] for k in result.ranked if result.names[k] == result.best_baseline), None)
     against = {k: d for k in result.ranked if (d := result.whole_difference(k)) is not None}
-    judged, unreadable = findings_of_runs(store, runs, {}, against, {}, best)
+    findings, unreadable = findings_of_runs(store, runs, {}, against, {}, best)
     problems += unreadable
     models = [
         Model(
             ids.get(key, []), by_key[key], result.estimates(key), best, result.difference(key),
-            judged[key].findings if key in judged else [],
-            judged[key].muted if key in judged else [],
+            findings[key].findings if key in findings else [],
+            findings[key].muted if key in findings else [],
         )
         for key in result.ranked
         if key in shown

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from trueness.checks import next_move
 from trueness.document import (
-    Beside,
     Column,
     Document,
+    HConcat,
     Items,
     Later,
     Link,
@@ -331,7 +331,7 @@ def _leader_parts(group: Group) -> list[Part]:
     try:
         curves = [alarm_curve(runs, what) for what in ("precision", "recall")]
         return [
-            Section("Precision and recall over the alarm rate", [Beside(curves)]),
+            Section("Precision and recall over the alarm rate", [HConcat(curves)]),
             *calibration_section(leader.name, leader.run),
             *slice_sections(runs),
         ]

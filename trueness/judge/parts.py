@@ -49,7 +49,7 @@ def check_probabilities(run: Run, what: str) -> None:
         )
 
 
-def check_judged(run: Run, name: str) -> None:
+def check_evaluated_on(run: Run, name: str) -> None:
     """Refuse a part that no run of its kind is judged on, such as that of its training.
 
     Raises
@@ -72,7 +72,7 @@ def check_part(run: Run, predictions: Predictions, name: str) -> None:
     TruenessError
         With code ``no_part``.
     """
-    check_judged(run, name)
+    check_evaluated_on(run, name)
     if not predictions.has(name):
         raise TruenessError(
             f"{run.key} has no {name} part: the data end before it begins", "no_part"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trueness.checks import CHECKS, Finding, NotApplicable, next_move
 from trueness.document import (
-    Beside,
     Column,
     Figure,
+    HConcat,
     Items,
     Part,
     Section,
@@ -39,7 +39,7 @@ def facts(model: Model) -> list[str]:
         f"{data.get('name') or data.get('digest', '')}{through}",
         numbers.plural(len(record["features"]), "feature") if record.get("features") else "",
         f"{numbers.short(record['parameters'])} weights" if record["parameters"] else "",
-        f"{record['seconds']:.1f} s on {record['device']} in {record['precision']}"
+        f"{record['seconds']:.1f} s on {record['device']} in {record['precision']}{_speed(record)}"
         if record["device"] else "",
         f"made {record['created'][:16].replace('T', ' ')} UTC",
     ]  # fmt: skip
@@ -48,6 +48,18 @@ def facts(model: Model) -> list[str]:
     lines += [f"Tags: {', '.join(own.tags)}"] if own.tags else []
     lines += [f"Noted {own.date}: {own.note}"] if own.note else []
     return [*lines, *(f"Note: {note}" for note in record["notes"])]
+
+
+def _speed(record: Mapping[str, Any]) -> str:
+    """Rate of a training whose operations were counted, and what part of its tokens was padding.
+
+    The seconds are those of scoring too, whose operations are not counted.
+    """
+    gflop, padded = record.get("gflop"), record.get("padded")
+    if not gflop or not record["seconds"]:
+        return ""
+    padding = "" if padded is None else f", {numbers.percent(padded)} % of the tokens padding"
+    return f", {gflop / record['seconds']:,.0f} GFLOP/s{padding}"
 
 
 def split_table(model: Model) -> list[Part]:
@@ -136,7 +148,7 @@ def run_parts(model: Model) -> list[Part]:
             drawn.insert(0, reliability(part, rule.block, rule.confidence))
     except TruenessError as error:
         return [*parts, Sentence(str(error), "warning")]
-    return [*parts, Beside([figure for figure in drawn if figure is not None])]
+    return [*parts, HConcat([figure for figure in drawn if figure is not None])]
 
 
 def run_sections(model: Model) -> list[Part]:

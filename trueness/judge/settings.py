@@ -85,10 +85,10 @@ def differing(specs: Sequence[Any]) -> list[str]:
     paths = dict.fromkeys(path for one in every for path in one)
     result: list[str] = []
     for path in paths:
-        given = [one.get(path, MISSING) for one in every]
-        values = {json.dumps(value, sort_keys=True, default=str) for value in given}
+        entries = [one.get(path, MISSING) for one in every]
+        values = {json.dumps(value, sort_keys=True, default=str) for value in entries}
         inside = any(path.startswith(f"{outer}.") for outer in result)
-        if len(values) > 1 and path not in NEVER and not inside and not _of_one_kind(given):
+        if len(values) > 1 and path not in NEVER and not inside and not _of_one_kind(entries):
             result.append(path)
     return result
 

@@ -13,7 +13,7 @@ from trueness.document import Cell, Column, Section, Sentence, Style, Table
 from trueness.document.numbers import count
 from trueness.evaluation.design_effects import Residuals, of_share
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.joint_draws import auc_draws_among
+from trueness.evaluation.joint_draws import masked_auc_draws
 from trueness.evaluation.metrics import alarm_cut
 from trueness.evaluation.resampling import SortedScores
 from trueness.judge.comparison import measured_part
@@ -151,7 +151,7 @@ def _slice(
     n, blocks = int(inside.sum()), alarms[0].residuals.blocks
     base = of_share(y, inside, blocks)
     own, *others = [one.residuals.share(y, inside & one.raised, confidence) for one in alarms]
-    (auc,) = auc_draws_among(y, [alarms[0].score], inside, blocks)
+    (auc,) = masked_auc_draws(y, [alarms[0].score], inside, blocks)
     rate = base.estimate(int(y[inside].sum()), n, confidence)
     return Slice(name, n, rate, auc.proportion(confidence), own, others[0] if others else None)
 
@@ -166,9 +166,9 @@ def slice_sections(runs: Sequence[tuple[str, Run]], only: str = "") -> list[Sect
     only : str
         This kind alone; all of them if empty.
     """
-    (name, run), *beside = runs
-    result = slices(run, *(other for _, other in beside[:1]))
-    baseline = beside[0][0] if beside else ""
+    (name, run), *others = runs
+    result = slices(run, *(other for _, other in others[:1]))
+    baseline = others[0][0] if others else ""
     note = Sentence(
         f"Precision of the alarms for the {count(result.alarms)} of {count(result.n)} {result.unit}"
         f"s with the highest scores ({result.estimate})."
@@ -188,10 +188,10 @@ def _table(title: str, rows: list[Slice], result: Slices, name: str, baseline: s
         Column(title, weight=9), Column(f"{result.unit}s", "count", 4),
         Column("base rate", "share", 6), Column("AUC", "estimate", 5), Column(name, "share", 9),
     ]  # fmt: skip
-    beside = any(one.others is not None for one in rows)
-    columns += [Column(baseline or "baseline", "share", 8)] if beside else []
+    has_others = any(one.others is not None for one in rows)
+    columns += [Column(baseline or "baseline", "share", 8)] if has_others else []
     cells: list[list[Cell]] = [
-        [one.name, one.n, one.base_rate, one.auc, one.alarms, *([one.others] if beside else [])]
+        [one.name, one.n, one.base_rate, one.auc, one.alarms, *([one.others] if has_others else [])]
         for one in rows
     ]
     styles: list[Style] = ["total" if one.name == f"all {result.unit}s" else "" for one in rows]

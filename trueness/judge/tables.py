@@ -162,8 +162,8 @@ def score_table(
     """
     notes: tuple[str, ...] = ()
     if isinstance(table, str | Path):
-        given = read_table(table, separator=separator)
-        frame, notes = given.frame, given.told(str(table))
+        portion = read_table(table, separator=separator)
+        frame, notes = portion.frame, portion.all_notes(str(table))
     else:
         frame = frame_of(table)
     if not len(frame):
@@ -201,10 +201,10 @@ def score_arrays(
     >>> table.first.y
     array([0, 1, 0, 1], dtype=uint8)
     """
-    given = {role: values for role, values in roles.items() if values is not None}
+    present = {role: values for role, values in roles.items() if values is not None}
     several = scores.values() if isinstance(scores, Mapping) else [scores]
-    check_index([y, *several, *given.values()])
-    columns = {role: as_series(role, values) for role, values in {**given, "y": y}.items()}
+    check_index([y, *several, *present.values()])
+    columns = {role: as_series(role, values) for role, values in {**present, "y": y}.items()}
     names: tuple[str, ...] = ()
     if classes is None:
         by_name = {name: _numbers(name, one) for name, one in scores_by_name(scores).items()}
@@ -323,15 +323,15 @@ def _long(frame: pl.DataFrame, columns: Columns, reading: Reading) -> ScoreTable
     if columns.prefixes:
         by_model, classes = _by_prefix(rest, columns.prefixes)
         values = next(iter(by_model.values()))
-    given = np.stack([_floats(frame, name) for name in values], 1)
+    stacked = np.stack([_floats(frame, name) for name in values], 1)
     units = units_of(roles, classes, paired=True)
     models = names.unique(maintain_order=True).to_list()
     position = names.replace_strict(models, range(len(models)), return_dtype=pl.Int64).to_numpy()
     cell = position * len(units.frame) + units.row
     _check_once(cell, models, units)
-    filled = np.full((len(models) * len(units.frame), given.shape[1]), np.nan, given.dtype)
+    filled = np.full((len(models) * len(units.frame), stacked.shape[1]), np.nan, stacked.dtype)
     there = np.zeros(len(filled), bool)
-    filled[cell], there[cell] = given, True
+    filled[cell], there[cell] = stacked, True
     scores = filled.reshape(len(models), len(units.frame), -1)
     kept, notes = _common(there.reshape(len(models), -1), models, reading.pair_common)
     notes = _idle(rest, values) + notes
@@ -414,7 +414,7 @@ def assembled(
     ]
     frame = units.frame.filter(pl.Series(kept)) if lost else units.frame
     part = _part(frame, reading.on)
-    _check_judged(frame, part, {name: one[kept] for name, one in scores.items()}, units)
+    _check_classes(frame, part, {name: one[kept] for name, one in scores.items()}, units)
     sorting = [name for name in ("split", "fold", "time", "id") if name in frame.columns]
     order = frame.with_row_index("__row").sort(sorting)["__row"].to_numpy()
     frame = frame[order]
@@ -445,14 +445,14 @@ def _part(frame: pl.DataFrame, on: str | None) -> str:
     return on or parts[0]
 
 
-def _check_judged(
+def _check_classes(
     frame: pl.DataFrame, part: str, scores: Mapping[str, Array], units: Units
 ) -> None:
     """Refuse one class only among the judged units."""
-    judged = frame.filter(pl.col("split") == part)["y"]
-    if judged.n_unique() < 2:
-        only = units.classes[judged[0]] if units.classes else judged[0]
-        raise DataError(f"all {count(len(judged))} labels of the {part} part are {only}; units of "
+    labels = frame.filter(pl.col("split") == part)["y"]
+    if labels.n_unique() < 2:
+        only = units.classes[labels[0]] if units.classes else labels[0]
+        raise DataError(f"all {count(len(labels))} labels of the {part} part are {only}; units of "
                         "two classes are needed", "one_class")  # fmt: skip
 
 

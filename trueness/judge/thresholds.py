@@ -51,7 +51,7 @@ Grid: TypeAlias = Literal["scores", "rates", "probabilities"]
 class RunThresholds:
     """The sweep of one run on one part, and its choices; `name` are its ids, or its key.
 
-    `beside` says that it is there for comparison only, as the best baseline.
+    `is_baseline` says that it is there for comparison only, as the best baseline.
     """
 
     run: Run
@@ -60,7 +60,7 @@ class RunThresholds:
     measured_on: str
     sweep: Sweep
     choices: tuple[Choice, ...]
-    beside: bool = False
+    is_baseline: bool = False
 
     @property
     def base_rate(self) -> Estimate:
@@ -123,7 +123,7 @@ class Thresholds:
     @property
     def asked(self) -> list[RunThresholds]:
         """Those that were asked for."""
-        return [one for one in self.runs if not one.beside]
+        return [one for one in self.runs if not one.is_baseline]
 
     @property
     def demands(self) -> list[Demand]:
@@ -182,15 +182,17 @@ def judge_thresholds(
     """
     for run in runs.values():
         check_binary(run, "thresholds are")
-    beside = {} if _sealed(runs, on) else _best_baselines(store, list(runs.values()))
+    baselines = {} if _sealed(runs, on) else _best_baselines(store, list(runs.values()))
     every = [(name, run, False) for name, run in runs.items()]
-    every += [(name, run, True) for name, run in beside.items()]
+    every += [(name, run, True) for name, run in baselines.items()]
     for _, run, _ in every:
         check_part(run, run.predictions(), on or run.estimands.measured_on)
     unrecorded = record_access(
         store, [run for _, run, _ in every], "thresholds", "sweep", part=on, opened=opened
     )
-    swept = [thresholds_of(run, demands, on, grid, name, beside) for name, run, beside in every]
+    swept = [
+        thresholds_of(run, demands, on, grid, name, is_baseline) for name, run, is_baseline in every
+    ]
     kept, notes = _with_thresholds(swept)
     ledger = ledger_sentences(store, [run for _, run, _ in every])
     return Thresholds(tuple(kept), campaign, tuple(ledger), (*notes, *unrecorded_notes(unrecorded)))
@@ -219,7 +221,7 @@ def _with_thresholds(swept: list[RunThresholds]) -> tuple[list[RunThresholds], l
     """Those with any threshold; a rate of alarms has none where all scores are tied."""
     words = "all scores are tied, so no alarm rate has a threshold"
     tied = [one.name for one in swept if not len(one.sweep)]
-    if not any(len(one.sweep) for one in swept if not one.beside):
+    if not any(len(one.sweep) for one in swept if not one.is_baseline):
         raise TruenessError(
             f"{', '.join(tied[:3])}: {words}; take --grid scores or probabilities", "tied"
         )
@@ -228,7 +230,7 @@ def _with_thresholds(swept: list[RunThresholds]) -> tuple[list[RunThresholds], l
 
 def thresholds_of(
     run: Run, demands: Sequence[Demand], on: str | None = None, grid: Grid = "scores",
-    name: str = "", beside: bool = False,
+    name: str = "", is_baseline: bool = False,
 ) -> RunThresholds:  # fmt: skip
     """Sweep one part of a stored run and choose a threshold for every demand.
 
@@ -243,7 +245,7 @@ def thresholds_of(
     grid : {"scores", "rates", "probabilities"}
     name : str
         Its key by default.
-    beside : bool
+    is_baseline : bool
         See `RunThresholds`.
 
     Raises
@@ -271,7 +273,9 @@ def thresholds_of(
         ]
         if earlier is not None:
             choices.append(_carried(sweep, earlier, part, demand, grid, rule.block))
-    return RunThresholds(run, name or run.key, part, measured_on, sweep, tuple(choices), beside)
+    return RunThresholds(
+        run, name or run.key, part, measured_on, sweep, tuple(choices), is_baseline
+    )
 
 
 def _sweep(y: ArrayLike, score: ArrayLike, grid: Grid, **options: Any) -> Sweep:  # noqa: ANN401
@@ -286,8 +290,8 @@ def _chosen(sweep: Sweep, demand: Demand, rule: Rule, best: Threshold | None) ->
     if best is None:
         return Choice(demand, rule)
     return Choice(
-        demand, rule, (best.cut,), best.precision.chosen_among(len(sweep)),
-        best.recall.chosen_among(len(sweep)), best.alarms_per_year,
+        demand, rule, (best.cut,), best.precision.with_candidates(len(sweep)),
+        best.recall.with_candidates(len(sweep)), best.alarms_per_year,
     )  # fmt: skip
 
 
@@ -295,7 +299,7 @@ def _carried(
     sweep: Sweep, earlier: Predictions, part: Predictions, demand: Demand, grid: Grid, block: int
 ) -> Choice:
     """Chosen on other units of each fold; folds in which nothing meets the demand do not alarm."""
-    raised, cuts = np.zeros(len(part), bool), []
+    raised, thresholds = np.zeros(len(part), bool), []
     for fold in np.unique(part.fold):
         before, now = earlier.fold == fold, part.fold == fold
         if earlier.y[before].sum() < 2:
@@ -304,8 +308,8 @@ def _carried(
         best = demand.scaled(before.sum() / len(part)).best(options)
         if best is not None:
             raised |= now & (part.score >= best.cut)
-            cuts.append(best.cut)
-    if not cuts:
+            thresholds.append(best.cut)
+    if not thresholds:
         return Choice(demand, "out-of-sample")
     blocks, positive = part.blocks(block), part.y.view(np.bool_)
     parts = {
@@ -318,6 +322,6 @@ def _carried(
         int((raised & positive).sum()), sweep.positives, sweep.confidence, **parts
     )
     return Choice(
-        demand, "out-of-sample", tuple(cuts), replace(precision, **parts), recall,
+        demand, "out-of-sample", tuple(thresholds), replace(precision, **parts), recall,
         None if sweep.years is None else int(raised.sum()) / sweep.years,
     )  # fmt: skip

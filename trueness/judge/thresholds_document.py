@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from trueness.document import (
-    Beside,
     Cell,
     Column,
     Document,
     Figure,
+    HConcat,
     Items,
     Part,
     Section,
@@ -24,7 +24,7 @@ from trueness.document import (
 from trueness.document.numbers import count, decimal, level, plural
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.thresholds import ALARM_RATES_PCT, Sweep, threshold_sweep
-from trueness.judge.curves import MIN_ALARMS_SHOWN, POINTS, MemberState, axes, band, dotted
+from trueness.judge.curves import MIN_ALARMS_SHOWN, POINTS, Trace, axes, band, dotted
 from trueness.judge.demands import Choice, Demand
 from trueness.judge.parts import cautions, counted, earlier_name, run_title, units_in_words
 from trueness.judge.settings import full_labels
@@ -48,7 +48,7 @@ def document(result: Thresholds) -> Document:
         (one,) = asked
         title = f"Thresholds of {run_title(one.name, one.run)}"
         parts += [Sentence(base_sentence(one)), _choices(one)]
-        parts += [_section(other, folded=False, detailed=False) for other in _beside(result)]
+        parts += [_section(other, folded=False, detailed=False) for other in _baselines(result)]
         parts += [Sentence(caption(one), "note"), *_curves(one), _sweep(one)]
         subtitle = one.run.key
     else:
@@ -65,8 +65,8 @@ def document(result: Thresholds) -> Document:
     return Document(title, [*parts, *_ledger(result)], subtitle)
 
 
-def _beside(result: Thresholds) -> list[RunThresholds]:
-    return [one for one in result.runs if one.beside]
+def _baselines(result: Thresholds) -> list[RunThresholds]:
+    return [one for one in result.runs if one.is_baseline]
 
 
 def _ledger(result: Thresholds) -> list[Part]:
@@ -111,11 +111,13 @@ def caption(one: RunThresholds, most: str = "") -> str:
 # ------------------------------------------------------------------------------------------- tables
 
 
-def _from(one: RunThresholds, cuts: Sequence[float]) -> str:
+def _from(one: RunThresholds, thresholds: Sequence[float]) -> str:
     """One threshold, or the range of those of several folds, as probabilities where there are."""
-    values = expit(np.array(cuts)) if one.probabilities else np.array(cuts)
+    values = expit(np.array(thresholds)) if one.probabilities else np.array(thresholds)
     low, high = decimal(float(values.min())), decimal(float(values.max()))
-    return low if len(cuts) == 1 else f"{low}–{high}" if values.min() >= 0 else f"{low} to {high}"
+    if len(thresholds) == 1:
+        return low
+    return f"{low}–{high}" if values.min() >= 0 else f"{low} to {high}"
 
 
 def _from_column(one: RunThresholds) -> Column:
@@ -151,7 +153,7 @@ def _chosen(one: RunThresholds, choice: Choice) -> list[Cell]:
     """How a threshold was chosen, where it lies, what it reaches."""
     if not choice.feasible:
         return [choice.rule, None, "infeasible", None]
-    return [choice.rule, _from(one, choice.cuts), choice.precision, choice.recall]
+    return [choice.rule, _from(one, choice.thresholds), choice.precision, choice.recall]
 
 
 def _yearly(
@@ -225,7 +227,7 @@ def _curves(one: RunThresholds) -> list[Part]:
     over = "alarms_per_year" if one.sweep.years is not None else "alarms"
     at = "probability" if one.probabilities else "cut"
     wanted = (("precision", at), ("recall", at), ("precision", over))
-    return [Beside([curve(one, what, x) for what, x in wanted])]
+    return [HConcat([curve(one, what, x) for what, x in wanted])]
 
 
 def _shown(one: RunThresholds, what: str) -> NDArray[np.int64]:
@@ -253,7 +255,7 @@ def curve(one: RunThresholds, what: str, over: str) -> Figure:
     table, rows = one.sweep.columns(), _shown(one, what)
     x, value, low, high = (table[n][rows] for n in (over, what, f"{what}_low", f"{what}_high"))
     hits, alarms = table["hits"][rows], table["alarms"][rows]
-    line: MemberState = {
+    line: Trace = {
         "x": x.tolist(), "y": value.tolist(), "mode": "lines", "line": {"color": "series-0"},
         "showlegend": False, "name": what,
         "text": [
@@ -278,7 +280,7 @@ def curve(one: RunThresholds, what: str, over: str) -> Figure:
     )  # fmt: skip
 
 
-def _marks(one: RunThresholds, what: str, over: str) -> list[MemberState]:
+def _marks(one: RunThresholds, what: str, over: str) -> list[Trace]:
     """The thresholds that were chosen, each with the interval of its estimate."""
     demands = list(dict.fromkeys(choice.demand for choice in one.choices))
     traces, named = [], set()
@@ -312,7 +314,7 @@ def _place(choice: Choice, over: str) -> float | None:
         return None
     if over in ("alarms_per_year", "alarms"):
         return choice.alarms_per_year if over == "alarms_per_year" else choice.precision.n
-    if len(choice.cuts) > 1:
+    if len(choice.thresholds) > 1:
         return None
-    cut = choice.cuts[0]
+    cut = choice.thresholds[0]
     return float(1 / (1 + np.exp(-cut))) if over == "probability" else cut

@@ -181,8 +181,8 @@ def top_models(
     for group in board.groups:
         models = [] if group.kind != "binary" else _asked(group.candidates, tiers, per)
         if top := _best(models, n, per):
-            judged = [TopModel(f, m, _confusions(m.run, probabilities)) for f, m in top]
-            groups.append((group, judged))
+            members = [TopModel(f, m, _confusions(m.run, probabilities)) for f, m in top]
+            groups.append((group, members))
     if not groups:
         raise _nothing(store, board, tiers, per)
     ranked = [model.run for group, _ in groups for model in group.models]
@@ -252,12 +252,15 @@ def _confusions(run: Run, probabilities: Sequence[float]) -> list[Confusion]:
     part, rule = measured_part(run), run.estimands
     ranked, blocks = SortedScores.of(part.y, part.score), part.blocks(rule.block)
     residuals, score = Residuals.of(ranked, blocks), part.score
-    cuts = {f"probability ≥ {plain(p)}": float(logit(p)) for p in probabilities}
-    cuts = cuts if rule.probabilities else {}
+    thresholds = {f"probability ≥ {plain(p)}": float(logit(p)) for p in probabilities}
+    thresholds = thresholds if rule.probabilities else {}
     for budget in rule.alarms:
         above = score[score > alarm_cut(score, budget)]
-        cuts[f"top {budget}"] = float(above.min()) if len(above) else math.inf
-    return [_confusion(name, cut, ranked, residuals, rule.confidence) for name, cut in cuts.items()]
+        thresholds[f"top {budget}"] = float(above.min()) if len(above) else math.inf
+    return [
+        _confusion(name, cut, ranked, residuals, rule.confidence)
+        for name, cut in thresholds.items()
+    ]
 
 
 def _confusion(

@@ -237,7 +237,7 @@ def _effects(store: AnyStore, campaign: str, path: str, keys: set[str]) -> list[
             row.pairs, row.experiments, len(table.compared), row.note,
         )
         for table in contrasts(store, campaign, path, keys=keys).tables
-        for row in table.found
+        for row in table.significant
         if row.contrast is not None
     ]  # fmt: skip
 

@@ -50,10 +50,10 @@ class Verdict:
         kinds = {"yes": "better than ", "worse": "worse than ", "not_shown": "not shown to beat ",
                  "too_few": "too few units or models to say of "}  # fmt: skip
         rivals = zip(RIVALS, self.answers.values(), strict=True)
-        given = [(name, one.answer) for name, one in rivals]
+        answers = [(name, one.answer) for name, one in rivals]
         parts = [words + (" and " if kind in ("yes", "worse") else " or ").join(some)
                  for kind, words in kinds.items()
-                 if (some := [name for name, answer in given if answer == kind])]  # fmt: skip
+                 if (some := [name for name, answer in answers if answer == kind])]  # fmt: skip
         return f"{self.leader} leads: {'; '.join(parts)}." if self.leader else ""
 
     def __str__(self) -> str:

@@ -63,7 +63,7 @@ class Contradiction:
     texts: list[str]
 
     @property
-    def told(self) -> str:
+    def label_counts(self) -> str:
         """Its labels in words."""
         return ", ".join(f"{name} {n}" for name, n in self.labels.items())
 
@@ -168,13 +168,13 @@ def contradictions_of(rows: LabelledRows) -> list[Contradiction]:
     return sorted(result, key=lambda one: -sum(one.labels.values()))
 
 
-def judged_rows(rows: LabelledRows) -> NDArray[np.bool_]:
+def eligible_rows(rows: LabelledRows) -> NDArray[np.bool_]:
     """Rows whose class has enough clusters, (n,)."""
     return (rows.clusters_of_class >= FEWEST)[rows.titles.y]
 
 
 def suspects_of(
-    rows: LabelledRows, noise: LabelNoise, judged: NDArray[np.bool_],
+    rows: LabelledRows, noise: LabelNoise, eligible: NDArray[np.bool_],
     contradictions: Sequence[Contradiction],
 ) -> pl.DataFrame:  # fmt: skip
     """Rows that the model or the others of their cluster speak against.
@@ -184,12 +184,12 @@ def suspects_of(
     rows : LabelledRows
         n rows.
     noise : LabelNoise
-        Of the `judged` ones.
-    judged : (n,) bool
+        Of the `eligible` ones.
+    eligible : (n,) bool
     contradictions : sequence of Contradiction
     """
     titles, classes = rows.titles, np.array(rows.classes)
-    at = np.flatnonzero(judged)
+    at = np.flatnonzero(eligible)
     known = {one.cluster: one for one in contradictions}
     notes = [known.get(one) for one in titles.cluster[at].tolist()]
     majority = [None if one is None else one.majority or "" for one in notes]
@@ -215,7 +215,7 @@ def suspects_of(
         "reason": np.array(["", MODEL, CLUSTER, f"{MODEL} and {CLUSTER}"])[
             noise.suspect + 2 * against],
         "cluster": titles.cluster[at],
-        "cluster_labels": ["" if one is None else one.told for one in notes],
+        "cluster_labels": ["" if one is None else one.label_counts for one in notes],
         "accept": pl.repeat("", len(at), eager=True),
     })  # fmt: skip
     kept = pl.Series(noise.suspect | against)
@@ -223,12 +223,12 @@ def suspects_of(
 
 
 def slice_shares(
-    rows: LabelledRows, noise: LabelNoise, judged: NDArray[np.bool_]
+    rows: LabelledRows, noise: LabelNoise, eligible: NDArray[np.bool_]
 ) -> tuple[Estimate, dict[str, Estimate], dict[str, Estimate]]:
     """Suspects among all rows that are confidently of a class, of each class, of each language."""
-    cluster = rows.titles.cluster[judged]
+    cluster = rows.titles.cluster[eligible]
     (whole,) = noise.shares(np.zeros(len(cluster), np.int64), cluster, 1)
-    names, of = np.unique(rows.titles.language[judged], return_inverse=True)
+    names, of = np.unique(rows.titles.language[eligible], return_inverse=True)
     classes = noise.shares(noise.y, cluster, len(rows.classes))
     present = np.bincount(noise.y, minlength=len(rows.classes)) > 0
     by_class = {name: one for name, one, here in zip(rows.classes, classes, present, strict=True)

@@ -81,7 +81,7 @@ def _clusters(result: LabelAudit) -> Table:
                Column("cluster", "code", 2)]  # fmt: skip
     shown = result.contradictions[: result.top]
     rows: list[list[Cell]] = [
-        [one.told, _texts(one), ", ".join(one.ids), str(one.cluster)] for one in shown
+        [one.label_counts, _texts(one), ", ".join(one.ids), str(one.cluster)] for one in shown
     ]
     n = len(result.contradictions)
     note = (

@@ -12,9 +12,9 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from trueness.attribution.importance import Progress, Silent
 from trueness.attribution.words import corpus_of
 from trueness.baselines.cross_fitting import FOLDS, cross_fitted
+from trueness.callback import Callback
 from trueness.document.numbers import plural
 from trueness.errors import DataError, TruenessError, at_least
 from trueness.evaluation.label_noise import LabelNoise, noise_in_clusters
@@ -27,7 +27,7 @@ from trueness.labels.audit import (
     LabelAudit,
     LabelledRows,
     contradictions_of,
-    judged_rows,
+    eligible_rows,
     parts_counted,
     slice_shares,
     suspects_of,
@@ -65,7 +65,7 @@ class Audited:
     key: str = ""
 
 
-def audited(store: AnyStore, wanted: str, given: Mapping[str, Any]) -> Audited:
+def audited(store: AnyStore, wanted: str, sources: Mapping[str, Any]) -> Audited:
     """A corpus under n-grams, or a run whose model can be fitted in every fold.
 
     Parameters
@@ -73,7 +73,7 @@ def audited(store: AnyStore, wanted: str, given: Mapping[str, Any]) -> Audited:
     store : Store or MemoryStore
     wanted : str
         Folder of a corpus, or id or key of a run.
-    given : mapping
+    sources : mapping
         Corpus of the run as ``data``; that of its record without it.
 
     Raises
@@ -97,7 +97,7 @@ def audited(store: AnyStore, wanted: str, given: Mapping[str, Any]) -> Audited:
             f"{name}: a {run.record['label']} is not fitted again in every fold; n-grams are: give "
             "the folder of the corpus, or a run of tfidf_logit or tfidf_svm", "not_linear",
         )  # fmt: skip
-    return Audited(name, corpus_of(run, name, given), run.spec, run.record["label"], run.key)
+    return Audited(name, corpus_of(run, name, sources), run.spec, run.record["label"], run.key)
 
 
 def labelled_rows(corpus: Corpus, opened: bool) -> LabelledRows:
@@ -115,8 +115,8 @@ def labelled_rows(corpus: Corpus, opened: bool) -> LabelledRows:
 
 
 def audit_labels(
-    store: AnyStore, wanted: str, given: Mapping[str, Any], *, folds: int = FOLDS, seed: int = 0,
-    opened: bool = False, top: int = 20, record: bool = False, progress: Progress | None = None,
+    store: AnyStore, wanted: str, sources: Mapping[str, Any], *, folds: int = FOLDS, seed: int = 0,
+    opened: bool = False, top: int = 20, record: bool = False, callback: Callback | None = None,
 ) -> LabelAudit:  # fmt: skip
     """Labels that are suspect, by confident learning on out-of-fold scores.
 
@@ -130,7 +130,7 @@ def audit_labels(
     store : Store or MemoryStore
     wanted : str
         Folder of a corpus, or id or key of a run on one whose model is linear.
-    given : mapping
+    sources : mapping
         Corpus of a run as ``data``; that of its record without it.
     folds, seed : int
         Of the cross-fitting.
@@ -140,7 +140,7 @@ def audit_labels(
         Suspects and clusters that are shown.
     record : bool
         Write the access into the ledger of the store.
-    progress : Progress, optional
+    callback : Callback, optional
 
     Raises
     ------
@@ -148,47 +148,47 @@ def audit_labels(
         With code ``number``, ``few_clusters``, or those of `audited`.
     """
     at_least("top", top, 1), at_least("folds", folds, 2, 50), at_least("seed", seed, 0)
-    about = audited(store, wanted, given)
+    about = audited(store, wanted, sources)
     rows = labelled_rows(about.corpus, opened)
     clusters = len(np.unique(rows.titles.cluster))
     if clusters < max(FEWEST_CLUSTERS, folds):
         raise DataError(f"{about.name}: {plural(clusters, 'cluster')} of texts are too few to "
                         f"score them out of {folds} folds", "few_clusters")  # fmt: skip
     notes = _recorded(store, about, opened, f"{folds} folds seed {seed}") if record else ()
-    p = _scores(about, rows, (folds, seed), progress or Silent())
-    return found_in(about, rows, p, folds, top, (*_notes(opened), *notes))
+    p = _scores(about, rows, (folds, seed), callback or Callback())
+    return audit_of(about, rows, p, folds, top, (*_notes(opened), *notes))
 
 
-def found_in(
+def audit_of(
     about: Audited, rows: LabelledRows, p: NDArray[np.float64], folds: int, top: int,
     notes: tuple[str, ...] = (),
 ) -> LabelAudit:  # fmt: skip
     """What out-of-fold probabilities (n, K) say of rows."""
-    judged, contradictions = judged_rows(rows), contradictions_of(rows)
-    noise = LabelNoise.of(rows.titles.y[judged], p[judged])
-    counts = np.bincount(rows.titles.y[~judged], minlength=len(rows.classes))
+    eligible, contradictions = eligible_rows(rows), contradictions_of(rows)
+    noise = LabelNoise.of(rows.titles.y[eligible], p[eligible])
+    counts = np.bincount(rows.titles.y[~eligible], minlength=len(rows.classes))
     unjudged = {rows.classes[i]: int(counts[i]) for i in np.flatnonzero(counts)}
-    whole, by_class, by_language = slice_shares(rows, noise, judged)
+    whole, by_class, by_language = slice_shares(rows, noise, eligible)
     return LabelAudit(
         about.name, about.corpus.digest, about.label, folds, parts_counted(rows.part),
         noise.number, whole, noise_in_clusters(rows.titles.y, rows.titles.cluster), by_class,
         by_language,
-        suspects_of(rows, noise, judged, contradictions), contradictions, unjudged, top,
+        suspects_of(rows, noise, eligible, contradictions), contradictions, unjudged, top,
         (*_few(unjudged), *notes),
     )  # fmt: skip
 
 
 def _scores(
-    about: Audited, rows: LabelledRows, how: tuple[int, int], progress: Progress
+    about: Audited, rows: LabelledRows, how: tuple[int, int], callback: Callback
 ) -> NDArray[np.float64]:
     folds, seed = how
 
     def score(y: Any, predicted: Any, language: Any) -> float:  # noqa: ANN401 - arrays
         return selection_scores(y, predicted, language, len(rows.classes), 1)["macro_f1"]
 
-    progress.start("cross-fitting", folds)
+    callback.on_stage_start("cross-fitting", folds)
     logits = cross_fitted(rows.titles, rows.classes, about.spec, score, folds=folds, seed=seed,
-                          heard=lambda n: progress.advance(n, about.label))  # fmt: skip
+                          on_progress=lambda n: callback.on_progress(n, about.label))  # fmt: skip
     return softmax(logits.astype(np.float64), axis=1)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.attribution.importance import Progress, Silent
 from trueness.attribution.words import corpus_of, left_out
+from trueness.callback import Callback
 from trueness.document.numbers import decimal
 from trueness.errors import TruenessError, at_least
 from trueness.judge.access import record_access
@@ -79,8 +79,8 @@ class How:
 
 
 def errors(
-    store: AnyStore, wanted: str, given: Mapping[str, Any], how: How | None = None, *,
-    access: tuple[str, str] | None = None, progress: Progress | None = None,
+    store: AnyStore, wanted: str, sources: Mapping[str, Any], how: How | None = None, *,
+    access: tuple[str, str] | None = None, callback: Callback | None = None,
 ) -> Errors | BinaryErrors:  # fmt: skip
     """Errors of a run, the surest first.
 
@@ -94,12 +94,12 @@ def errors(
     store : Store or MemoryStore
     wanted : str
         Id or key.
-    given : mapping
+    sources : mapping
         Corpus as ``data``; that of the record without it.
     how : How, optional
     access : tuple of str, optional
         Verb and question for the ledger.
-    progress : Progress, optional
+    callback : Callback, optional
 
     Raises
     ------
@@ -113,17 +113,17 @@ def errors(
     if run.spec.task.kind != "titles":
         how.check_about_texts(name)
         return binary_errors(store, name, run, how.top, access)
-    corpus = corpus_of(run, name, given)
+    corpus = corpus_of(run, name, sources)
     part = "test" if how.opened else run.estimands.measured_on
     titles, rows = corpus.part(part), run.predictions().part(part)
     how.asked.check(rows.classes, np.unique(titles.language).tolist())
-    scorer = _scorer(run, name, given, how)
+    scorer = _scorer(run, name, sources, how)
     recorded = record_access(store, [run], *access, part=part, opened=how.opened) if access else ""
     result = errors_of((name, run.key, run.record["label"]), part, rows, _texts(titles),
                       _probabilities(run, rows), how.asked, how.top)  # fmt: skip
-    near = beside(result.frame, corpus.part("train"), corpus.classes)
+    near = neighbour_columns(result.frame, corpus.part("train"), corpus.classes)
     result = result.with_columns(*near, notes=unrecorded_notes(recorded))
-    return _worded(result, scorer, run, progress or Silent())
+    return _worded(result, scorer, run, callback or Callback())
 
 
 def every_text(run: Run, name: str) -> pl.DataFrame:
@@ -149,7 +149,7 @@ def every_text(run: Run, name: str) -> pl.DataFrame:
     part = run.estimands.measured_on
     rows = run.predictions().part(part)
     result = answered(rows, _texts(corpus.part(part)), _probabilities(run, rows))
-    return result.with_columns(*beside(result, corpus.part("train"), corpus.classes))
+    return result.with_columns(*neighbour_columns(result, corpus.part("train"), corpus.classes))
 
 
 def _texts(titles: Titles) -> pl.DataFrame:
@@ -161,12 +161,14 @@ def _probabilities(run: Run, rows: Predictions) -> NDArray[np.float64]:
     return probabilities_of(rows.scores, rows.group, run)
 
 
-def _scorer(run: Run, name: str, given: Mapping[str, Any], how: How) -> Logits | None:
+def _scorer(run: Run, name: str, sources: Mapping[str, Any], how: How) -> Logits | None:
     """What scores texts, if that is cheap or was asked for."""
-    return scorer_of(run, name, given, how.device) if keeps_weights(run) or how.refit else None
+    return scorer_of(run, name, sources, how.device) if keeps_weights(run) or how.refit else None
 
 
-def beside(frame: pl.DataFrame, train: Titles, classes: Sequence[str]) -> list[pl.Series]:
+def neighbour_columns(
+    frame: pl.DataFrame, train: Titles, classes: Sequence[str]
+) -> list[pl.Series]:
     """The most similar training text of each text, where one is similar.
 
     Parameters
@@ -196,7 +198,7 @@ def beside(frame: pl.DataFrame, train: Titles, classes: Sequence[str]) -> list[p
     ]  # fmt: skip
 
 
-def _worded(result: Errors, scorer: Logits | None, run: Run, progress: Progress) -> Errors:
+def _worded(result: Errors, scorer: Logits | None, run: Run, callback: Callback) -> Errors:
     """With the words that decided those that are shown."""
     if scorer is None:
         why = f"a {run.record['label']} keeps no weights in its run, so that words cannot be shown"
@@ -208,7 +210,7 @@ def _worded(result: Errors, scorer: Logits | None, run: Run, progress: Progress)
         texts, column = shown["text"].to_list(), {name: k for k, name in enumerate(classes)}
         base = scorer(shown["text"])
         fixed = {*markers_of(run.record["data"].get("columns", {})), NONE}
-        words, row, effects = left_out(scorer, texts, base, progress, run.key, keep_forms=True,
+        words, row, effects = left_out(scorer, texts, base, callback, run.key, keep_forms=True,
                                        fixed=fixed)  # fmt: skip
         sides = [[column[one] for one in shown[side]] for side in ("predicted", "given")]
         every = np.arange(len(row))

@@ -47,7 +47,7 @@ class OtherCorpus:
     rows: Predictions
     leaks: Leaks
 
-    def judged(self, *, keep_leaks: bool = False) -> ClassRun:
+    def evaluate(self, *, keep_leaks: bool = False) -> ClassRun:
         """Scores per language and class, without the texts that the run was trained on.
 
         Raises
@@ -72,7 +72,7 @@ class OtherCorpus:
 
 
 def evaluated_corpus(
-    name: str, run: Run[TitlesSpec], corpus: str, part: str, given: Mapping[str, Any], *,
+    name: str, run: Run[TitlesSpec], corpus: str, part: str, sources: Mapping[str, Any], *,
     device: str = "auto",
 ) -> OtherCorpus:  # fmt: skip
     """Classify a part of a corpus, and look for texts that the run knows.
@@ -87,7 +87,7 @@ def evaluated_corpus(
         Folder with the same classes.
     part : str
         Or ``whole`` for the texts of all parts.
-    given : mapping
+    sources : mapping
         Corpus of the run as ``data``, where it keeps no weights and is asked about another one.
     device : str
 
@@ -109,7 +109,7 @@ def evaluated_corpus(
         )  # fmt: skip
     leaks = leaks_of(signatures_of(run).trained_on, opened, part)
     titles = opened.texts(part)
-    own = {"data": corpus} if opened.digest == run.record["data"]["digest"] else given
+    own = {"data": corpus} if opened.digest == run.record["data"]["digest"] else sources
     logits: NDArray[np.float32] = scorer_of(run, name, own, device)(titles.texts)
     rows = Predictions(rows_of(titles, part, logits), classes=opened.classes)
     return OtherCorpus(name, run, corpus, rows, leaks)

@@ -21,30 +21,30 @@ from trueness.labels.next_rows import LabelNext, Pool, label_next
 from trueness.labels.other_corpus import signatures_of
 from trueness.labels.scoring import probabilities_of, scorer_of
 from trueness.store import AnyStore
-from trueness.text.given import GivenTexts, given_texts
-from trueness.text.languages import detect_among
+from trueness.text.inputs import InputTexts, input_texts
+from trueness.text.languages import detect_with_prior
 from trueness.text.signatures import FILE, TextSignatures
 
 
 @dataclass(frozen=True)
 class Texts:
-    """A file of texts, and how it is read; see `trueness.text.given.given_texts`."""
+    """A file of texts, and how it is read; see `trueness.text.inputs.input_texts`."""
 
     data: Any
     columns: tuple[str, ...] = ()
     language_column: str | None = None
     id_column: str | None = None
 
-    def read(self, recorded: Mapping[str, Any], known: Collection[str]) -> GivenTexts:
+    def read(self, recorded: Mapping[str, Any], known: Collection[str]) -> InputTexts:
         """The texts; columns that the corpus came from are `recorded`, its languages `known`."""
-        return given_texts(
+        return input_texts(
             self.data, self.columns, language_column=self.language_column,
             id_column=self.id_column, recipe=recorded.get("columns", {}), known=known,
         )  # fmt: skip
 
 
 def propose(
-    store: AnyStore, wanted: str, texts: Texts, n: int, *, given: Mapping[str, Any] | None = None,
+    store: AnyStore, wanted: str, texts: Texts, n: int, *, sources: Mapping[str, Any] | None = None,
     device: str = "auto", access: tuple[str, str] | None = None,
 ) -> LabelNext:  # fmt: skip
     """Texts to label next, for a run or a bundle.
@@ -56,7 +56,7 @@ def propose(
         Id or key of a run on titles, or the folder of a bundle of one.
     texts : Texts
     n : int
-    given : mapping, optional
+    sources : mapping, optional
         Corpus of a run as ``data``, where it has to be fitted again.
     device : str
     access : tuple of str, optional
@@ -66,7 +66,7 @@ def propose(
     ------
     TruenessError
         With code ``number``, ``not_titles``, ``no_weights``, ``no_signatures``, or those of
-        `given_texts`.
+        `input_texts`.
     """
     at_least("n", n, 1)
     bundle = find_bundle(store, wanted)
@@ -80,10 +80,10 @@ def propose(
     assert groups is not None
     counts = dict(Counter(groups.tolist()))
     read = texts.read(run.record["data"], counts)
-    logits = scorer_of(run, name, given or {}, device)
+    logits = scorer_of(run, name, sources or {}, device)
     language = read.languages
     if language is None:
-        language = detect_among(read.texts.to_list(), counts)
+        language = detect_with_prior(read.texts.to_list(), counts)
     p = probabilities_of(logits(read.texts), language, run)
     pool = Pool(_ids(read), read.texts, language, p, tuple(run.record["classes"]))
     result = label_next(name, pool, counts, known, n)
@@ -107,7 +107,7 @@ def _of_bundle(bundle: Bundle, texts: Texts, n: int, device: str) -> LabelNext:
     return replace(result, notes=(*read.notes, *result.notes, *[unknown] * (known is None)))
 
 
-def _ids(read: GivenTexts) -> pl.Series:
+def _ids(read: InputTexts) -> pl.Series:
     """Ids that are given, else the numbers of the rows, from 1."""
     if read.ids is not None:
         return pl.Series(read.ids, dtype=pl.String)

@@ -18,7 +18,7 @@ Logits = Callable[[pl.Series], NDArray[Any]]
 Scorer = Callable[[Run, str, Mapping[str, Any], str], Logits]
 
 
-def scorer_of(run: Run, name: str, given: Mapping[str, Any], device: str = "auto") -> Logits:
+def scorer_of(run: Run, name: str, sources: Mapping[str, Any], device: str = "auto") -> Logits:
     """What gives logits (m, K) of texts (m,).
 
     Encoders keep their weights. n-grams and heads on vectors are fitted again on the corpus of the
@@ -29,7 +29,7 @@ def scorer_of(run: Run, name: str, given: Mapping[str, Any], device: str = "auto
     run : Run
     name : str
         What the run is called.
-    given : mapping
+    sources : mapping
         Corpus of the run as ``data``; that of the record without it.
     device : str
 
@@ -45,7 +45,7 @@ def scorer_of(run: Run, name: str, given: Mapping[str, Any], device: str = "auto
     if engine not in SCORERS:
         raise StoreError(f"{name}: a {run.record['label']} keeps no weights and is not fitted "
                          "again here; choose another run", "no_weights")  # fmt: skip
-    return SCORERS[engine][0](run, name, given, device)
+    return SCORERS[engine][0](run, name, sources, device)
 
 
 def keeps_weights(run: Run) -> bool:
@@ -53,34 +53,34 @@ def keeps_weights(run: Run) -> bool:
     return not SCORERS.get(run.spec.model.engine, (None, True))[1]
 
 
-def _encoder(run: Run, name: str, given: Mapping[str, Any], device: str) -> Logits:
+def _encoder(run: Run, name: str, sources: Mapping[str, Any], device: str) -> Logits:
     from trueness.fit.device import choose_device
     from trueness.titles.classifier import load_classifier
 
-    del name, given
+    del name, sources
     return load_classifier(run, choose_device(device)).logits
 
 
-def _linear(run: Run, name: str, given: Mapping[str, Any], device: str) -> Logits:
+def _linear(run: Run, name: str, sources: Mapping[str, Any], device: str) -> Logits:
     from trueness.baselines import fit_titles_baseline
     from trueness.engines.linear import selection_of
 
     del device
-    corpus = corpus_of(run, name, given)
+    corpus = corpus_of(run, name, sources)
     fit = fit_titles_baseline(run.spec, corpus, selection_of(run.spec, len(corpus.classes)))
     ids = corpus.part("validation").ids.cast(pl.String)
     check_same_scores(run, name, "validation", ids, fit.logits["validation"])
     return fit.fitted().logits
 
 
-def _vectors(run: Run, name: str, given: Mapping[str, Any], device: str) -> Logits:
+def _vectors(run: Run, name: str, sources: Mapping[str, Any], device: str) -> Logits:
     from trueness.engines.vectors import refitted_head
     from trueness.fit.device import choose_device
 
     if run.spec.depends_on:
         raise StoreError(f"{name} begins with other runs and is not fitted again here; choose "
                          "another run", "no_weights")  # fmt: skip
-    corpus = corpus_of(run, name, given)
+    corpus = corpus_of(run, name, sources)
     fitted, _ = refitted_head(run.spec, corpus, None, Path(), choose_device(device))
     titles = corpus.part("validation")
     ids = titles.ids.cast(pl.String)

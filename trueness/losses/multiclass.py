@@ -77,8 +77,8 @@ def focal(
     factor = alpha * torch.exp(gamma * log_miss)
     if smooth == "product":
         return factor * crossentropy(logits, y, smoothing=smoothing)
-    beside = -logits.log_softmax(1).mean(1)
-    return (1 - smoothing) * factor * crossentropy(logits, y) + smoothing * beside
+    smooth_term = -logits.log_softmax(1).mean(1)
+    return (1 - smoothing) * factor * crossentropy(logits, y) + smoothing * smooth_term
 
 
 def logitadjusted(

@@ -180,7 +180,7 @@ class Volatility:
         """Which of the days of bars the index has no value of its own for, (T,)."""
         return ~np.isin(dates.astype("datetime64[D]"), self.dates)
 
-    def told(self, dates: NDArray[np.datetime64]) -> tuple[str, ...]:
+    def gap_notes(self, dates: NDArray[np.datetime64]) -> tuple[str, ...]:
         """A note on the days of bars that the index lacks, if there are some."""
         lost = self.lacking(dates)
         if not lost.any():
@@ -383,9 +383,9 @@ def bars_of_file(path: Path) -> Bars:
     ------
     DataError
     """
-    given = read_bar_table(path)
-    bars = bars_from_table(given.frame, str(path))
-    return replace(bars, notes=(*given.told(str(path)), *bars.notes))
+    portion = read_bar_table(path)
+    bars = bars_from_table(portion.frame, str(path))
+    return replace(bars, notes=(*portion.all_notes(str(path)), *bars.notes))
 
 
 def read_bar_table(path: Path, separator: str | None = None) -> Portion:
@@ -416,10 +416,10 @@ def load_volatility(source: object) -> Volatility:
     """
     if isinstance(source, str | Path):
         name = str(source)
-        given = read_table(source).entire(name)
+        frame = read_table(source).entire(name)
     else:
-        name, given = "volatility index", as_frame(source)
-    table, _ = chosen(given, name, ("date", "close"))
+        name, frame = "volatility index", as_frame(source)
+    table, _ = chosen(frame, name, ("date", "close"))
     if not len(table):
         raise DataError(f"{name}: no rows; one value per trading day is expected", "empty")
     times = times_of(table["date"], name)

@@ -76,9 +76,9 @@ class Earlier:
     def _dated(self, spec: Any, data: MarketData) -> Any:  # noqa: ANN401
         """The evaluation of a spec, with dates of these data in place of those of the present."""
         rule = spec.evaluation
-        given = rule.model_dump(exclude=DATES)
+        rest = rule.model_dump(exclude=DATES)
         now, then = (
-            type(rule)(**resolve_evaluation(given, data.panel.first, until))
+            type(rule)(**resolve_evaluation(rest, data.panel.first, until))
             for until in (data.until, self.dated)
         )
         return then if rule == now else rule

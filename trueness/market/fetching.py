@@ -92,7 +92,7 @@ def fetch(tickers: Sequence[str], first: date, last: date | None = None) -> Fetc
     if importlib.util.find_spec("yfinance") is None:
         raise DataError("yfinance is not installed; pip install 'trueness[data]'", "no_package")
     result = {name: _history(name, first, last) for name in names}
-    notes = [note for name in names for note in _told_of_empty(name, result[name])]
+    notes = [note for name in names for note in _notes_on_empty(name, result[name])]
     table = pl.concat([
         result[name].filter(~_is_empty()).with_columns(
             Ticker=pl.lit(name), **{"As Of": pl.lit(as_of.isoformat(timespec="seconds"))}
@@ -146,11 +146,11 @@ def _history(name: str, first: date, last: date | None) -> pl.DataFrame:
     after = None if last is None else (last + timedelta(days=1)).isoformat()
     try:
         with translate_errors(name, "fetch"), _strict() as yfinance:
-            given = yfinance.Ticker(name).history(
+            history = yfinance.Ticker(name).history(
                 start=first.isoformat(), end=after, interval="1d", auto_adjust=False, actions=True,
                 keepna=True, timeout=TIMEOUT_S,
             )  # fmt: skip
-            return _as_table(given)
+            return _as_table(history)
     except SpecError as error:
         raise _refusal(name, error.__cause__ or error) from None
 
@@ -173,12 +173,12 @@ def _strict() -> Generator[Any]:
         log.setLevel(level)
 
 
-def _as_table(given: Any) -> pl.DataFrame:  # noqa: ANN401 - a frame of pandas
+def _as_table(history: Any) -> pl.DataFrame:  # noqa: ANN401 - a frame of pandas
     """Days of the exchange with prices, null where there is none, volume and events."""
-    days = given.index.tz_localize(None).to_numpy().astype("datetime64[D]")
-    prices = {name: given[name].to_numpy(np.float64) for name in PRICES}
-    table = pl.DataFrame({"Date": days, **prices, "Volume": given["Volume"].to_numpy(np.int64)})
-    events = {name: given[name].to_numpy(np.float64) for name in ACTIONS}
+    days = history.index.tz_localize(None).to_numpy().astype("datetime64[D]")
+    prices = {name: history[name].to_numpy(np.float64) for name in PRICES}
+    table = pl.DataFrame({"Date": days, **prices, "Volume": history["Volume"].to_numpy(np.int64)})
+    events = {name: history[name].to_numpy(np.float64) for name in ACTIONS}
     return table.with_columns(
         pl.Series(name, values).fill_nan(0.0) for name, values in events.items()
     ).with_columns(pl.col(*PRICES).fill_nan(None)).sort("Date")  # fmt: skip
@@ -189,7 +189,7 @@ def _is_empty() -> pl.Expr:
     return pl.all_horizontal(pl.col(*PRICES).is_null())
 
 
-def _told_of_empty(name: str, table: pl.DataFrame) -> list[str]:
+def _notes_on_empty(name: str, table: pl.DataFrame) -> list[str]:
     """A note on rows without a price; refuses a ticker that has nothing else."""
     days = table.filter(_is_empty())["Date"]
     if len(days) == len(table):

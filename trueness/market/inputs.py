@@ -115,7 +115,7 @@ def build_inputs(task: MarketTask, bars: Bars, data: MarketData) -> Inputs:
     filled, ages = forward_fill(before, task.max_fill)
     notes = [*left_out(task.tier, rows, usable), *_fill_notes(ages)]
     if data.volatility is not None and any("volatility" in row.needs for row in usable):
-        notes += data.volatility.told(bars.dates)
+        notes += data.volatility.gap_notes(bars.dates)
     open_gaps = np.isnan(filled[first:])
     if open_gaps.any():
         notes += _gap_notes(open_gaps, tuple(table.names[i] for i in holed), task)

@@ -20,14 +20,14 @@ from trueness.market.bars import Bars, read_bar_table
 from trueness.market.columns import date_column
 from trueness.market.indicators import CATALOGUE
 from trueness.market.panel import TICKERS, Panel
-from trueness.market.quality import cut_points, look_ahead_rows
+from trueness.market.quality import look_ahead_rows, truncation_points
 from trueness.market.times import times_of
 from trueness.reading import as_numbers, as_texts
 
 Array = NDArray[np.float64]
 LEAST_COVERED = 0.5
 """Share of the bars of a series that a feature file must hold."""
-CUTS, AUDITED, FIRST_CUT = 12, 5, 60
+TRUNCATIONS, AUDITED, FIRST_TRUNCATION = 12, 5, 60
 """Points at which the future is taken away, series for which it is, and bars left at the first."""
 MOST_FEATURES = 5_000
 LARGEST = 1e30
@@ -93,7 +93,7 @@ class OwnFeatures:
         return self.values[series][:, [self.names.index(name) for name in names]]
 
 
-def load_own(source: object, panel: Panel, beside: Path = Path()) -> OwnFeatures:
+def load_own(source: object, panel: Panel, base_folder: Path = Path()) -> OwnFeatures:
     """Features of a file or of a function, for the bars of a panel.
 
     Parameters
@@ -105,7 +105,7 @@ def load_own(source: object, panel: Panel, beside: Path = Path()) -> OwnFeatures
         Volume where there is one), oldest first, and returns a frame, or a mapping of names to
         values, with a row for each bar.
     panel : Panel
-    beside : Path
+    base_folder : Path
         Folder of own files.
 
     Raises
@@ -115,12 +115,12 @@ def load_own(source: object, panel: Panel, beside: Path = Path()) -> OwnFeatures
     """
     text = str(source) if isinstance(source, str | Path) else ""
     if ".py:" in text:
-        return _computed(text, panel, beside)
+        return _computed(text, panel, base_folder)
     if not text:
         return _read(as_frame(source), "features", panel)
-    given = read_bar_table(Path(text))
-    result = _read(given.frame, text, panel)
-    return replace(result, notes=(*given.told(text), *result.notes))
+    portion = read_bar_table(Path(text))
+    result = _read(portion.frame, text, panel)
+    return replace(result, notes=(*portion.all_notes(text), *result.notes))
 
 
 # ------------------------------------------------------------------------------------------- files
@@ -234,21 +234,21 @@ def _checked_names(names: list[str], source: str) -> tuple[str, ...]:
 # --------------------------------------------------------------------------------------- functions
 
 
-def recomputed(features: OwnFeatures, bars: Bars, beside: Path = Path()) -> Array:
+def recomputed(features: OwnFeatures, bars: Bars, base_folder: Path = Path()) -> Array:
     """Columns of the first bars of a series (t, C), computed anew where a function gives them."""
     if not features.computed:
         return features.values[bars.name][: len(bars)]
-    function = own.load(features.source, beside)
-    return _numbers(_called(function, bars, features.source, beside), features.source)
+    function = own.load(features.source, base_folder)
+    return _numbers(_called(function, bars, features.source, base_folder), features.source)
 
 
-def _computed(reference: str, panel: Panel, beside: Path) -> OwnFeatures:
-    function, digest = own.load(reference, beside), own.digest(reference, beside)
+def _computed(reference: str, panel: Panel, base_folder: Path) -> OwnFeatures:
+    function, digest = own.load(reference, base_folder), own.digest(reference, base_folder)
     values: dict[str, Array] = {}
     names: tuple[str, ...] = ()
     notes: list[str] = []
     for bars in panel:
-        result = _called(function, bars, reference, beside)
+        result = _called(function, bars, reference, base_folder)
         if names:
             _check_same(result, names, bars.name, reference)
         names = names or _checked_names(result.columns, reference)
@@ -257,8 +257,8 @@ def _computed(reference: str, panel: Panel, beside: Path) -> OwnFeatures:
     chosen = np.unique(np.linspace(0, len(panel) - 1, AUDITED).astype(int))
     ahead: dict[str, int] = {}
     for bars in (panel.series[i] for i in chosen):
-        for cut in cut_points(len(bars), min(FIRST_CUT, len(bars) // 4), CUTS):
-            fewer = _called(function, bars.head(cut), reference, beside)
+        for cut in truncation_points(len(bars), min(FIRST_TRUNCATION, len(bars) // 4), TRUNCATIONS):
+            fewer = _called(function, bars.head(cut), reference, base_folder)
             _check_same(fewer, names, f"{cut:,} bars of {bars.name}", reference)
             again = _numbers(fewer, reference)
             for name, rows in zip(names, look_ahead_rows(values[bars.name], again), strict=True):
@@ -275,10 +275,12 @@ def _check_same(result: pl.DataFrame, names: tuple[str, ...], of: str, reference
         )
 
 
-def _called(function: Any, bars: Bars, reference: str, beside: Path) -> pl.DataFrame:  # noqa: ANN401
+def _called(function: Any, bars: Bars, reference: str, base_folder: Path) -> pl.DataFrame:  # noqa: ANN401
     """What a function says of some bars: a frame with a row for each."""
     adjusted = bars.adjusted().frame().drop("Adj Close")
-    with own.translate_errors(f"{reference}({bars.name}, {len(bars):,} bars)", "features", beside):
+    with own.translate_errors(
+        f"{reference}({bars.name}, {len(bars):,} bars)", "features", base_folder
+    ):
         result = function(adjusted)
     try:
         table = as_frame(result)

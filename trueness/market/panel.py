@@ -235,10 +235,10 @@ def _series_of(place: str | Path, separator: str | None, *, alone: bool) -> list
     if str(place) in BUNDLED:
         return [load_bars(place)]
     path = Path(place)
-    given = read_bar_table(path, separator)
+    portion = read_bar_table(path, separator)
     name = str(place) if alone else path.name.split(ending(path))[0]
-    first, *others = _from_table(given.frame, name)
-    return [replace(first, notes=(*given.told(str(place)), *first.notes)), *others]
+    first, *others = _from_table(portion.frame, name)
+    return [replace(first, notes=(*portion.all_notes(str(place)), *first.notes)), *others]
 
 
 def _from_table(table: pl.DataFrame, name: str) -> list[Bars]:

@@ -19,7 +19,7 @@ from trueness.market.indicators import CATALOGUE, Table, feature_table
 
 Array = NDArray[np.float64]
 
-CUTS = 12
+TRUNCATIONS = 12
 TOLERANCE = 1e-9
 USUAL = 0.95
 """Quantile of the values of a column that tells their size; outliers do not."""
@@ -93,7 +93,7 @@ class Audit:
     tier: str
     source: str
     columns: list[Column]
-    cuts: list[int]
+    truncations: list[int]
     n_train: int = 0
     n_validation: int = 0
     notes: tuple[str, ...] = field(default=())
@@ -105,17 +105,19 @@ class Audit:
         return [c for c in self.columns if c.look_ahead_rows]
 
 
-def cut_points(n_rows: int, first: int, cuts: int = CUTS) -> list[int]:
+def truncation_points(n_rows: int, first: int, n_truncations: int = TRUNCATIONS) -> list[int]:
     """Rows at which to truncate, spread from shortly after the warm-up to the last row but one.
 
     Examples
     --------
-    >>> cut_points(1000, 300, cuts=4)
+    >>> truncation_points(1000, 300, n_truncations=4)
     [301, 533, 766, 999]
     """
-    if n_rows < first + cuts + 1:
-        raise DataError(f"{n_rows} rows are too few to truncate at {cuts} points after row {first}")
-    return np.linspace(first + 1, n_rows - 1, cuts).astype(int).tolist()
+    if n_rows < first + n_truncations + 1:
+        raise DataError(
+            f"{n_rows} rows are too few to truncate at {n_truncations} points after row {first}"
+        )
+    return np.linspace(first + 1, n_rows - 1, n_truncations).astype(int).tolist()
 
 
 def look_ahead_rows(whole: Array, again: Array) -> NDArray[np.int64]:
@@ -326,7 +328,7 @@ def audit(
     parts: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
     y: NDArray[np.uint8] | None = None,
     block: int = BLOCK_DAYS,
-    cuts: int = CUTS,
+    n_truncations: int = TRUNCATIONS,
     on_step: Callable[[str, int, int], None] | None = None,
     compute: Callable[[Bars], Table] | None = None,
 ) -> Audit:
@@ -345,7 +347,7 @@ def audit(
         Labels of all days; only those of training rows are used.
     block : int
         Days per block of the permutations.
-    cuts : int
+    n_truncations : int
         Truncation points.
     on_step : callable, optional
         Hears (what, done, of).
@@ -360,7 +362,7 @@ def audit(
     compute = compute or (lambda some: feature_table(some, tier, vix))
     table = compute(bars)
     latest = max(int((~np.isnan(column)).argmax()) for column in table.values.T)
-    points = cut_points(len(bars), min(latest, len(bars) // 2), cuts)
+    points = truncation_points(len(bars), min(latest, len(bars) // 2), n_truncations)
     columns = structure(table)
     for done, cut in enumerate(points, 1):
         again = compute(bars.head(cut))

@@ -106,11 +106,11 @@ def _days_or_times(column: pl.Series, name: str) -> tuple[pl.Series, list[str]]:
         return _unshifted(day, written, name)
     if moment.null_count():
         return day, []  # told as a day that stands twice
-    given = text.str.extract(rf"{CLOCK}{ZONE}$")
-    if 0 < given.null_count() < len(given):
+    matches = text.str.extract(rf"{CLOCK}{ZONE}$")
+    if 0 < matches.null_count() < len(matches):
         raise DataError(f"{name}: some dates have a time zone and others have none; give all of "
                         "them in one zone", "time_zone")  # fmt: skip
-    zone = given.fill_null("Z").replace("Z", "+0000").str.replace(":", "")
+    zone = matches.fill_null("Z").replace("Z", "+0000").str.replace(":", "")
     zone = zone.str.replace(r"^(.{3})$", "${1}00")
     utc = (seconds + zone).str.to_datetime("%Y-%m-%d %H:%M:%S%z", strict=False, time_zone="UTC")
     return utc.dt.replace_time_zone(None), []

@@ -124,29 +124,31 @@ def _windows(
     task: MarketTask, data: MarketData, *, labelled: bool = True
 ) -> tuple[Examples, Reach]:
     """Windows without parts, and the times that they reach over."""
-    cuts, notes = _cuts(task, data, labelled=labelled)
+    pieces, notes = _series_windows(task, data, labelled=labelled)
     panel, alone = data.panel, data.panel.alone
-    offsets = np.cumsum([0, *(len(cut.inputs.values) for cut in cuts)])
-    start = np.concatenate([cut.start + at for cut, at in zip(cuts, offsets, strict=False)])
-    of = np.repeat(np.arange(len(cuts)), [len(cut.start) for cut in cuts])
-    rows = np.concatenate([cut.start for cut in cuts])
-    reach = Reach(tuple(cut.dates for cut in cuts), of, rows, rows + task.context - 1, task.horizon)
+    offsets = np.cumsum([0, *(len(piece.inputs.values) for piece in pieces)])
+    start = np.concatenate([piece.start + at for piece, at in zip(pieces, offsets, strict=False)])
+    of = np.repeat(np.arange(len(pieces)), [len(piece.start) for piece in pieces])
+    rows = np.concatenate([piece.start for piece in pieces])
+    reach = Reach(
+        tuple(piece.dates for piece in pieces), of, rows, rows + task.context - 1, task.horizon
+    )
     return Examples(
-        series=_stacked(cuts, task, data),
+        series=_stacked(pieces, task, data),
         start=start,
         context=task.context,
-        y=np.concatenate([cut.y[cut.last] for cut in cuts]),
-        when=np.concatenate([cut.dates[cut.last] for cut in cuts]),
+        y=np.concatenate([piece.y[piece.last] for piece in pieces]),
+        when=np.concatenate([piece.dates[piece.last] for piece in pieces]),
         group=None if alone else np.array([bars.name for bars in panel])[of],
         parts=np.zeros((0, len(start)), np.int8),
-        features=cuts[0].inputs.names,
+        features=pieces[0].inputs.names,
         notes=(*panel.notes, *(data.own.notes if data.own else ()), *notes),
-        extra=_extra(cuts),
+        extra=_extra(pieces),
     ), reach  # fmt: skip
 
 
 @dataclass(frozen=True)
-class _Cut:
+class _SeriesWindows:
     """One series after its warm-up.
 
     Attributes
@@ -175,15 +177,17 @@ class _Cut:
         return self.start + self.context - 1
 
 
-def _cuts(task: MarketTask, data: MarketData, *, labelled: bool) -> tuple[list[_Cut], list[str]]:
-    cuts, notes = [], []
+def _series_windows(
+    task: MarketTask, data: MarketData, *, labelled: bool
+) -> tuple[list[_SeriesWindows], list[str]]:
+    pieces, notes = [], []
     for bars in data.panel:
-        cut, note = _cut(task, bars, data, labelled=labelled)
-        cuts.append(cut)
+        piece, note = _cut(task, bars, data, labelled=labelled)
+        pieces.append(piece)
         notes.append([*bars.notes, *note])
     if data.panel.alone:
-        return cuts, notes[0]
-    return cuts, _of_many(data.panel, notes)
+        return pieces, notes[0]
+    return pieces, _of_many(data.panel, notes)
 
 
 def _of_many(panel: Panel, notes: Sequence[Sequence[str]]) -> list[str]:
@@ -199,7 +203,7 @@ def _of_many(panel: Panel, notes: Sequence[Sequence[str]]) -> list[str]:
 
 def _cut(
     task: MarketTask, bars: Bars, data: MarketData, *, labelled: bool
-) -> tuple[_Cut, list[str]]:
+) -> tuple[_SeriesWindows, list[str]]:
     """One series; without `labelled`, windows count whose label is not known."""
     inputs = build_inputs(task, bars, data)
     first, dates = inputs.first, bars.dates[inputs.first :]
@@ -208,11 +212,11 @@ def _cut(
     start = _usable_starts(inputs.values, dates, task, bars, known)
     refused = len(dates) - task.context - task.horizon * labelled + 1 - len(start)
     lost = [f"{refused} windows refused: they hold gaps or bridge a hole in the dates"]
-    cut = _Cut(
+    piece = _SeriesWindows(
         inputs, dates, y[first:], None if opposite is None else opposite[first:],
         _regimes(bars)[first:], start, task.context,
     )  # fmt: skip
-    return cut, [*inputs.notes, *lost * (refused > 0)]
+    return piece, [*inputs.notes, *lost * (refused > 0)]
 
 
 def _labels(
@@ -263,15 +267,17 @@ def _usable_starts(
     return start[complete & joined & known[start + c - 1]]
 
 
-def _stacked(cuts: Sequence[_Cut], task: MarketTask, data: MarketData) -> NDArray[np.float32]:
+def _stacked(
+    pieces: Sequence[_SeriesWindows], task: MarketTask, data: MarketData
+) -> NDArray[np.float32]:
     """Columns of all series, one below the other; a large one in a file that is mapped."""
-    shape = (sum(len(cut.inputs.values) for cut in cuts), len(cuts[0].inputs.names))
+    shape = (sum(len(piece.inputs.values) for piece in pieces), len(pieces[0].inputs.names))
 
     def fill(into: NDArray[np.float32]) -> None:
         at = 0
-        for cut in cuts:
-            stop = at + len(cut.inputs.values)
-            into[at:stop] = np.nan_to_num(cut.inputs.values)
+        for piece in pieces:
+            stop = at + len(piece.inputs.values)
+            into[at:stop] = np.nan_to_num(piece.inputs.values)
             at = stop
 
     if 4 * shape[0] * shape[1] < MAPPED_FROM:
@@ -286,11 +292,11 @@ def _stacked(cuts: Sequence[_Cut], task: MarketTask, data: MarketData) -> NDArra
     return mapped(cache_folder() / f"{name}.npy", shape, fill)
 
 
-def _extra(cuts: Sequence[_Cut]) -> dict[str, NDArray[Any]]:
+def _extra(pieces: Sequence[_SeriesWindows]) -> dict[str, NDArray[Any]]:
     result: dict[str, NDArray[Any]] = {
-        "regime": np.concatenate([cut.regime[cut.last] for cut in cuts])
+        "regime": np.concatenate([piece.regime[piece.last] for piece in pieces])
     }
-    others = [cut.opposite[cut.last] for cut in cuts if cut.opposite is not None]
+    others = [piece.opposite[piece.last] for piece in pieces if piece.opposite is not None]
     return {**result, "y_mirror": np.concatenate(others)} if others else result
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     )
     from trueness.models.noise import Noise, NoNoise, noise_per_example
     from trueness.models.titles_counts import (
-        begun_training_bytes,
         heads_parameter_count,
+        pretrained_training_bytes,
         titles_flops,
         titles_parameter_count,
         titles_training_bytes,

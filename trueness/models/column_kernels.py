@@ -141,7 +141,7 @@ def _attend(x: Numbers, keep: Numbers, slope: Numbers, shift: Numbers, mixed: Nu
 
 @kernel
 def _row_back(
-    i: int, tokens: Numbers, given: Numbers, scores: Numbers, towards: Numbers, mixed: Numbers,
+    i: int, tokens: Numbers, upstream: Numbers, scores: Numbers, towards: Numbers, mixed: Numbers,
     back: Numbers,
 ) -> None:  # fmt: skip
     """One query of `_attend_back`: its mixture, and what it adds to gradients of all tokens."""
@@ -149,11 +149,11 @@ def _row_back(
     _products(query, tokens[1], scores)
     share = _1 / _powers(scores, _largest(scores))
     _mixture(scores, tokens[2], share, mixed)
-    _products(given, tokens[2], towards)
-    _spread(scores, given, share, back[2])
+    _products(upstream, tokens[2], towards)
+    _spread(scores, upstream, share, back[2])
     mean = _0
-    for d in range(len(given)):
-        mean += given[d] * mixed[d]
+    for d in range(len(upstream)):
+        mean += upstream[d] * mixed[d]
     for j in range(len(scores)):
         towards[j] = scores[j] * (towards[j] - mean)
     _mixture(towards, tokens[1], share * LN2, back[0, :, i])
@@ -162,7 +162,7 @@ def _row_back(
 
 @kernel
 def _attend_back(
-    x: Numbers, keep: Numbers, slope: Numbers, shift: Numbers, given: Numbers, mixed: Numbers,
+    x: Numbers, keep: Numbers, slope: Numbers, shift: Numbers, upstream: Numbers, mixed: Numbers,
     x_back: Numbers, slope_back: Numbers, shift_back: Numbers,
 ) -> None:  # fmt: skip
     """Fill the mixtures once more; add to gradients of x, slope and shift.
@@ -178,7 +178,7 @@ def _attend_back(
             _tokens(x[r], kept, slope[h], shift[h], tokens)
             back[:] = _0
             for i in range(n):
-                _row_back(i, tokens, given[r, i, h], scores, towards, mixed[r, i, h], back)
+                _row_back(i, tokens, upstream[r, i, h], scores, towards, mixed[r, i, h], back)
             for part in range(3):
                 for d in range(slope.shape[2]):
                     for c in range(n):
@@ -211,7 +211,7 @@ def mixtures(
 
 
 def gradients(
-    x: Numbers, keep: Numbers, slope: Numbers, shift: Numbers, given: Numbers, threads: int = 1
+    x: Numbers, keep: Numbers, slope: Numbers, shift: Numbers, upstream: Numbers, threads: int = 1
 ) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """Mixtures, and gradients of x, slope and shift from that of the mixtures.
 
@@ -219,16 +219,16 @@ def gradients(
     ----------
     x, keep, slope, shift, threads
         As for `mixtures`.
-    given : (R, C, h, k)
+    upstream : (R, C, h, k)
     """
     k = slope.shape[3]
     inputs = [np.ascontiguousarray(x), np.ascontiguousarray(keep), _laid(slope), _laid(shift)]
-    given = np.ascontiguousarray(np.pad(given, [(0, 0)] * 3 + [(0, -k % LANES)]))
-    mixed, x_back = np.empty_like(given), np.zeros_like(inputs[0])
+    upstream = np.ascontiguousarray(np.pad(upstream, [(0, 0)] * 3 + [(0, -k % LANES)]))
+    mixed, x_back = np.empty_like(upstream), np.zeros_like(inputs[0])
 
     def one(days: slice) -> tuple[Numbers, Numbers]:
         sums = np.zeros_like(inputs[2]), np.zeros_like(inputs[3])
-        _attend_back(*_part(inputs, days), given[days], mixed[days], x_back[days], *sums)
+        _attend_back(*_part(inputs, days), upstream[days], mixed[days], x_back[days], *sums)
         return sums
 
     slopes, shifts = zip(*_each(one, len(x), threads), strict=True)

@@ -78,19 +78,19 @@ def _fused(
     return mixed.transpose(1, 2).flatten(1) @ out.to(dtype).T
 
 
-def _gradients(part: list[Tensor], given: Tensor, dtype: torch.dtype) -> list[Tensor]:
+def _gradients(part: list[Tensor], upstream: Tensor, dtype: torch.dtype) -> list[Tensor]:
     """Gradients of x, slope, shift and out from that of one piece's result (R, e)."""
     x, keep, slope, shift, out = part
     if not _in_loops(x):
         leaves = [t.detach().requires_grad_() for t in (x, slope, shift, out)]
         with torch.enable_grad():
             result = _fused(leaves[0], keep, *leaves[1:], dtype)
-        return list(torch.autograd.grad(result, leaves, given))
-    given = given.float()
-    of_mixed = (given @ out).view(*x.shape, *slope.shape[2:])
+        return list(torch.autograd.grad(result, leaves, upstream))
+    upstream = upstream.float()
+    of_mixed = (upstream @ out).view(*x.shape, *slope.shape[2:])
     inputs = (t.numpy() for t in (x, keep, slope, shift, of_mixed))
     mixed, *matches = map(torch.from_numpy, gradients(*inputs, torch.get_num_threads()))
-    return [*matches, given.T @ mixed.flatten(1)]
+    return [*matches, upstream.T @ mixed.flatten(1)]
 
 
 def _pieces(x: Tensor, slope: Tensor) -> Iterator[tuple[int, slice]]:

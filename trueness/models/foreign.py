@@ -117,7 +117,7 @@ class Trial:
 
 
 @lru_cache(maxsize=256)
-def trial(model: shapes.Module, n_features: int, context: int, beside: Path) -> Trial:
+def trial(model: shapes.Module, n_features: int, context: int, base_folder: Path) -> Trial:
     """Try a network on random windows.
 
     Raises
@@ -132,9 +132,9 @@ def trial(model: shapes.Module, n_features: int, context: int, beside: Path) -> 
         windows, ``module_gradient`` if the logits do not depend on its weights, and
         ``module_buffer`` if training puts another tensor in the place of a buffer.
     """
-    check_pinned(model, beside)
+    check_pinned(model, base_folder)
     x = torch.randn(TRIED, context, n_features, generator=torch.Generator().manual_seed(0))
-    make = partial(_made, model, n_features, context, beside)
+    make = partial(_made, model, n_features, context, base_folder)
     with _aside(0), translate_errors(f"{model.of} on windows {tuple(x.shape)}", "module_forward"):
         net = Foreign(make(), taps=False).eval()
         _check_weights(model, net)
@@ -149,12 +149,20 @@ def trial(model: shapes.Module, n_features: int, context: int, beside: Path) -> 
 
 
 def build(
-    model: shapes.Module, n_features: int, context: int, generator: torch.Generator, *, beside: Path
+    model: shapes.Module,
+    n_features: int,
+    context: int,
+    generator: torch.Generator,
+    *,
+    base_folder: Path,
 ) -> Foreign:
     """Network with the weights that its class draws from torch's generator, seeded here."""
-    taps, columns = trial(model, n_features, context, beside).taps, n_features * model.standardise
+    taps, columns = (
+        trial(model, n_features, context, base_folder).taps,
+        n_features * model.standardise,
+    )
     with _aside(generator.initial_seed()):
-        return Foreign(_made(model, n_features, context, beside), taps, columns)
+        return Foreign(_made(model, n_features, context, base_folder), taps, columns)
 
 
 def statistics(
@@ -167,17 +175,18 @@ def statistics(
     return standardisation(piece.flatten(0, 1) for piece in windows)
 
 
-def _row(beside: Path) -> NetworkRow:
-    def told(name: str, model: shapes.Module, n_features: int, context: int) -> Any:  # noqa: ANN401
-        return getattr(trial(model, n_features, context, beside), name)
+def _row(base_folder: Path) -> NetworkRow:
+    def property_of(name: str, model: shapes.Module, n_features: int, context: int) -> Any:  # noqa: ANN401
+        return getattr(trial(model, n_features, context, base_folder), name)
 
     return NetworkRow(
-        partial(build, beside=beside), partial(told, "parameters"), partial(told, "multiply_adds"),
-        partial(told, "activation_bytes"), partial(told, "stacks"),
+        partial(build, base_folder=base_folder), partial(property_of, "parameters"),
+        partial(property_of, "multiply_adds"), partial(property_of, "activation_bytes"),
+        partial(property_of, "stacks"),
     )  # fmt: skip
 
 
-ROW = NetworkRow(partial(build, beside=Path()), statistics=statistics, at=_row)
+ROW = NetworkRow(partial(build, base_folder=Path()), statistics=statistics, at=_row)
 
 
 @contextmanager
@@ -188,9 +197,9 @@ def _aside(seed: int) -> Generator[None]:
         yield
 
 
-def _made(model: shapes.Module, n_features: int, context: int, beside: Path) -> nn.Module:
+def _made(model: shapes.Module, n_features: int, context: int, base_folder: Path) -> nn.Module:
     """What the class makes of its arguments."""
-    maker = load(model.of, beside)
+    maker = load(model.of, base_folder)
     with translate_errors(model.of, "module_build"):
         wanted = inspect.signature(maker).parameters
         sizes = {"n_features": n_features, "context": context}
@@ -219,8 +228,8 @@ def _check_weights(model: shapes.Module, net: nn.Module) -> None:
 def _check_scores(model: shapes.Module, net: Foreign, x: Tensor) -> None:
     """One finite logit per window, by the window alone, twice the same."""
     with torch.no_grad():
-        raw = net.net(given := x.clone())
-        if not torch.equal(given, x):
+        raw = net.net(inputs := x.clone())
+        if not torch.equal(inputs, x):
             raise SpecError(
                 f"{model.of} modifies its input; let it work on a copy", "module_modifies"
             )
@@ -252,12 +261,12 @@ def _check_training(model: shapes.Module, net: Foreign, x: Tensor) -> None:
     """
     before = dict(net.net.named_buffers())
     values = {name: buffer.clone() for name, buffer in before.items()}
-    if not net.train()(given := x.clone()).requires_grad:
+    if not net.train()(inputs := x.clone()).requires_grad:
         raise SpecError(
             f"{model.of}: its logits do not depend on its weights in a way that can be trained; "
             "do not detach them", "module_gradient",
         )  # fmt: skip
-    if not torch.equal(given, x):
+    if not torch.equal(inputs, x):
         raise SpecError(f"{model.of} modifies its input in training", "module_modifies")
     for name, buffer in net.eval().net.named_buffers():
         if buffer is not before.get(name):

@@ -43,7 +43,11 @@ HERE = Path()
 
 
 def build(
-    model: Model, n_features: int, context: int, generator: torch.Generator, beside: Path = HERE
+    model: Model,
+    n_features: int,
+    context: int,
+    generator: torch.Generator,
+    base_folder: Path = HERE,
 ) -> nn.Module:
     """Whole network with initial weights drawn from `generator`, on CPU, set to evaluate.
 
@@ -57,7 +61,7 @@ def build(
         Rows of a window, L.
     generator : torch.Generator
         The only source of randomness.
-    beside : Path
+    base_folder : Path
         Folder of own files.
 
     Examples
@@ -67,10 +71,10 @@ def build(
     >>> module(torch.randn(4, 80, 20)).shape
     torch.Size([4])
     """
-    return _row(model, beside).build(model, n_features, context, generator).eval()
+    return _row(model, base_folder).build(model, n_features, context, generator).eval()
 
 
-def parameter_count(model: Model, n_features: int, context: int, beside: Path = HERE) -> int:
+def parameter_count(model: Model, n_features: int, context: int, base_folder: Path = HERE) -> int:
     """Trainable parameters; 0 for a model that is no network.
 
     A network of others is tried here, as in everything that asks for a cost of it.
@@ -88,15 +92,15 @@ def parameter_count(model: Model, n_features: int, context: int, beside: Path = 
     >>> parameter_count(Model.validated("forest"), n_features=100, context=80)
     0
     """
-    return _cost("parameters", model, n_features, context, beside)
+    return _cost("parameters", model, n_features, context, base_folder)
 
 
-def multiply_adds(model: Model, n_features: int, context: int, beside: Path = HERE) -> int:
+def multiply_adds(model: Model, n_features: int, context: int, base_folder: Path = HERE) -> int:
     """Multiply-adds of one forward pass over one window; 0 for a model that is no network."""
-    return _cost("multiply_adds", model, n_features, context, beside)
+    return _cost("multiply_adds", model, n_features, context, base_folder)
 
 
-def activation_bytes(model: Model, n_features: int, context: int, beside: Path = HERE) -> int:
+def activation_bytes(model: Model, n_features: int, context: int, base_folder: Path = HERE) -> int:
     """Bytes that one more training example keeps for the backward pass, in float32; an estimate.
 
     0 for a model that is no network.
@@ -106,12 +110,12 @@ def activation_bytes(model: Model, n_features: int, context: int, beside: Path =
     >>> activation_bytes(Model.validated("patchtst"), n_features=100, context=80) > 10**5
     True
     """
-    return _cost("activation_bytes", model, n_features, context, beside)
+    return _cost("activation_bytes", model, n_features, context, base_folder)
 
 
-def stacks(model: Model, n_features: int, context: int, beside: Path = HERE) -> bool:
+def stacks(model: Model, n_features: int, context: int, base_folder: Path = HERE) -> bool:
     """Whether networks of this kind can be trained side by side in one pass."""
-    known = _row(model, beside).stacks
+    known = _row(model, base_folder).stacks
     return known is None or known(model, n_features, context)
 
 
@@ -128,23 +132,23 @@ def member_bytes(parameters: int, batch: int, bytes_per_example: int) -> int:
     return 4 * COPIES * parameters + batch * bytes_per_example
 
 
-def _row(model: Model, beside: Path) -> NetworkRow:
+def _row(model: Model, base_folder: Path) -> NetworkRow:
     row = NETWORKS[model.kind]
-    return row if row.at is None else row.at(beside)
+    return row if row.at is None else row.at(base_folder)
 
 
-def _cost(name: str, model: Model, n_features: int, context: int, beside: Path) -> int:
+def _cost(name: str, model: Model, n_features: int, context: int, base_folder: Path) -> int:
     """A cost, asked of the model with all that decides none at its default: answers are kept."""
     if not model.is_network:
         return 0
     fields = type(model).model_fields
     plain = model.model_copy(update={name: fields[name].default for name in model.shapeless})
-    return _kept_cost(name, plain, n_features, context, beside)
+    return _kept_cost(name, plain, n_features, context, base_folder)
 
 
 @lru_cache(maxsize=4096)
-def _kept_cost(name: str, model: Model, n_features: int, context: int, beside: Path) -> int:
-    row = _row(model, beside)
+def _kept_cost(name: str, model: Model, n_features: int, context: int, base_folder: Path) -> int:
+    row = _row(model, base_folder)
     known = getattr(row, name)
     if known is not None:
         return known(model, n_features, context)

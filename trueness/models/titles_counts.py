@@ -117,7 +117,7 @@ def heads_parameter_count(model: titles.Pretrained, width: int, n_classes: int) 
         return weights(build_heads(model, width, n_classes, torch.Generator("cpu")))
 
 
-def begun_training_bytes(
+def pretrained_training_bytes(
     every: int, trained: int, *, layers: int, width: int, inner: int, positions: int,
     averaged: bool = False,
 ) -> int:  # fmt: skip

@@ -60,7 +60,7 @@ class VectorNetwork(nn.Module):
         return {}
 
 
-def _begun(
+def _pretrained(
     model: titles.Pretrained, read: Source | int, n_classes: int, generator: torch.Generator
 ) -> PretrainedClassifier:
     if isinstance(read, int):
@@ -71,7 +71,7 @@ def _begun(
 TitleNetwork: TypeAlias = TitleClassifier | PretrainedClassifier | VectorNetwork
 """Tokens (B, T), or vectors (B, D), and mask to logits (B, K), by way of one vector per text."""
 TITLES_NETWORKS: dict[str, Callable[..., TitleNetwork]] = {
-    "encoder": build_titles, "pretrained": _begun, "vectors": VectorNetwork,
+    "encoder": build_titles, "pretrained": _pretrained, "vectors": VectorNetwork,
 }  # fmt: skip
 """Model, what it reads, classes and generator to a network with its initial weights.
 

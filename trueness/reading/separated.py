@@ -34,7 +34,7 @@ class Rows:
         Cells of the header.
     notes : tuple of str
         How it is read, where that is not what its ending says.
-    found : iterator of (int, list of str)
+    records : iterator of (int, list of str)
         Line of the file (from 1) on which a row begins, and its cells, one per name.
     skipped : Counter
         Reason -> lines, filled on the way.
@@ -42,7 +42,7 @@ class Rows:
 
     names: list[str]
     notes: tuple[str, ...]
-    found: Iterator[tuple[int, list[str]]]
+    records: Iterator[tuple[int, list[str]]]
     skipped: Counter[str] = field(default_factory=Counter)
 
 
@@ -72,17 +72,17 @@ def rows_of(path: Path, *, tabs: bool, separator: str | None = None) -> Rows:
     head = list(islice(lines, HEAD_LINES))
     if not "".join(head).strip():
         raise DataError(f"{path}: the file is empty", "empty")
-    usual, begun, notes = "\t" if tabs else ",", 0, ()
+    usual, offset, notes = "\t" if tabs else ",", 0, ()
     if separator is None:
         said = SAID.match(head[0].rstrip("\n"))
-        begun = 1 if said else 0
+        offset = 1 if said else 0
         separator = said[1] if said else _sniffed(head, usual)
         if separator != usual:
             notes = (f"{path}: cells are separated by {SEPARATORS.get(separator, separator)}",)
-    rest = chain(head[begun:], lines)
+    rest = chain(head[offset:], lines)
     skipped: Counter[str] = Counter()
     plain = tabs and separator == "\t"
-    cells = _split(rest, begun) if plain else _quoted(rest, begun, separator, path)
+    cells = _split(rest, offset) if plain else _quoted(rest, offset, separator, path)
     _, names = next(cells, (0, []))
     named = max((i for i, name in enumerate(names, 1) if name.strip()), default=len(names))
     if lost := len(names) - named:
@@ -112,13 +112,13 @@ def _sniffed(head: list[str], usual: str) -> str:
     return max(widths, key=lambda mark: widths[mark])  # the first of equals, which is the usual one
 
 
-def _split(lines: Iterator[str], begun: int) -> Iterator[tuple[int, list[str]]]:
-    for line, text in enumerate(lines, begun + 1):
+def _split(lines: Iterator[str], offset: int) -> Iterator[tuple[int, list[str]]]:
+    for line, text in enumerate(lines, offset + 1):
         yield line, text[:-1].split("\t") if text.strip() else []
 
 
 def _quoted(
-    lines: Iterator[str], begun: int, separator: str, path: Path
+    lines: Iterator[str], offset: int, separator: str, path: Path
 ) -> Iterator[tuple[int, list[str]]]:
     """Cells of lines, where quotes may hold separators and line ends."""
     reader = csv.reader(lines, delimiter=separator, strict=True)
@@ -127,15 +127,15 @@ def _quoted(
         try:
             row = next(reader, None)
         except csv.Error as error:
-            raise _misquoted(path, begun + last + 1, str(error)) from None
+            raise _misquoted(path, offset + last + 1, str(error)) from None
         if row is None:
             return
         if reader.line_num > last + 1:
             taken = max(cell.count(separator) for cell in row if "\n" in cell)
             if taken >= max(1, (width or 2) - 1):  # as many as a whole row has
-                raise _misquoted(path, begun + last + 1, "it runs over line ends and separators")
+                raise _misquoted(path, offset + last + 1, "it runs over line ends and separators")
         width = width or len(row)
-        yield begun + last + 1, row if len(row) > 1 or "".join(row).strip() or not row else []
+        yield offset + last + 1, row if len(row) > 1 or "".join(row).strip() or not row else []
         last = reader.line_num
 
 

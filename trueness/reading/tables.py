@@ -66,7 +66,7 @@ class Portion:
         """Records read."""
         return len(self.frame) + self.skipped.total()
 
-    def told(self, name: str) -> tuple[str, ...]:
+    def all_notes(self, name: str) -> tuple[str, ...]:
         """The notes, and what was skipped."""
         lost = [f"{name}: {n:,} skipped: {reason}" for reason, n in self.skipped.items() if n]
         return (*self.notes, *lost)
@@ -156,14 +156,14 @@ def portions(
 
 
 def names_of(
-    path: str | Path, among: Collection[str] | None = None, *, separator: str | None = None
+    path: str | Path, wanted: Collection[str] | None = None, *, separator: str | None = None
 ) -> list[str]:
     """Names of the columns of a file; for JSON lines those of all records, in order of appearance.
 
     Parameters
     ----------
     path, separator : as for `read_table`
-    among : collection of str, optional
+    wanted : collection of str, optional
         Only these; needed where JSON lines have more than `MOST_COLUMNS` names.
 
     Raises
@@ -174,7 +174,7 @@ def names_of(
     path = Path(path)
     kind = ending(checked(path))
     if kind in JSON_LINES:
-        return _json_names(path, among)
+        return _json_names(path, wanted)
     if kind in STORED:
         try:
             result = next(_stored(path, None, 0, separator)).frame.columns
@@ -182,7 +182,7 @@ def names_of(
             raise unreadable(path, error) from None
     else:
         result = next(portions(path, separator=separator, rows=1)).frame.columns
-    return [name for name in result if among is None or name in among]
+    return [name for name in result if wanted is None or name in wanted]
 
 
 def _format(path: Path) -> Callable[..., Iterator[Portion]]:
@@ -217,7 +217,7 @@ def _separated(
     kept = [(i, n) for i, n in enumerate(source.names) if columns is None or n in columns]
     first, counted = True, Counter()
     while True:
-        some = list(islice(source.found, most))
+        some = list(islice(source.records, most))
         cells = list(zip(*(row for _, row in some), strict=True)) or [()] * len(source.names)
         frame = pl.DataFrame({name: pl.Series(cells[i], dtype=pl.String) for i, name in kept})
         skipped = source.skipped - counted
@@ -239,10 +239,10 @@ def _records(path: Path, skipped: Counter[str]) -> Iterator[tuple[dict[str, Any]
             yield record, number
 
 
-def _json_names(path: Path, among: Collection[str] | None) -> list[str]:
+def _json_names(path: Path, wanted: Collection[str] | None) -> list[str]:
     names: dict[str, None] = {}
     for record, _ in _records(path, Counter()):
-        names |= dict.fromkeys(n for n in record if among is None or n in among)
+        names |= dict.fromkeys(n for n in record if wanted is None or n in wanted)
         if len(names) > MOST_COLUMNS:
             raise _too_many(path)
     return list(names)
@@ -317,12 +317,12 @@ def _stored(
     if not most:
         yield Portion(pl.DataFrame(schema=lazy.collect_schema()), np.empty(0, np.int64))
         return
-    begun = 0
+    offset = 0
     for frame in lazy.collect_batches(chunk_size=most, maintain_order=True):
         times = frame.with_columns(_known(path, column) for column in frame)
-        yield Portion(times, np.arange(begun + 1, begun + len(frame) + 1))
-        begun += len(frame)
-    if not begun:
+        yield Portion(times, np.arange(offset + 1, offset + len(frame) + 1))
+        offset += len(frame)
+    if not offset:
         yield Portion(pl.DataFrame(schema=lazy.collect_schema()), np.empty(0, np.int64))
 
 

@@ -19,12 +19,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from trueness.document import (
-    Beside,
     Cell,
     Column,
     Document,
     Figure,
     Form,
+    HConcat,
     Items,
     Link,
     Live,
@@ -209,7 +209,7 @@ def _items(page: _Page, part: Items, depth: int) -> View:
     return {"lines": part.lines}
 
 
-def _beside(page: _Page, part: Beside, depth: int) -> View:
+def _hconcat(page: _Page, part: HConcat, depth: int) -> View:
     return {"parts": page.views(part.parts, depth)}
 
 
@@ -339,7 +339,7 @@ def _shade(cell: Cell, column: Column, limits: tuple[float, float]) -> Markup:
 
 
 VIEWS: dict[type, Callable[[_Page, Any, int], View]] = {
-    Sentence: _sentence, Items: _items, Beside: _beside, Section: _section, Figure: _figure,
+    Sentence: _sentence, Items: _items, HConcat: _hconcat, Section: _section, Figure: _figure,
     Table: _table, Form: form_view, Slider: slider_view, Live: live_view,
 }  # fmt: skip
 """Part -> what the template needs of it."""

@@ -9,12 +9,12 @@ from html import escape
 from typing import Any
 
 from trueness.document import (
-    Beside,
     Cell,
     Column,
     Document,
     Figure,
     Form,
+    HConcat,
     Items,
     Link,
     Live,
@@ -43,7 +43,7 @@ DEEPEST = 6
 
 
 @dataclass(frozen=True)
-class Place:
+class RenderContext:
     """Depth of the next heading, and the anchors of the document."""
 
     depth: int
@@ -64,7 +64,9 @@ def to_markdown(document: Document) -> str:
     blocks = [f"# {escaped(document.title)}"]
     blocks += [escaped(document.subtitle)] if document.subtitle else []
     return (
-        "\n\n".join([*blocks, *_blocks(document.parts, Place(2, anchors_of(document.parts)))])
+        "\n\n".join(
+            [*blocks, *_blocks(document.parts, RenderContext(2, anchors_of(document.parts)))]
+        )
         + "\n"
     )
 
@@ -84,28 +86,28 @@ def _started(result: re.Match[str]) -> str:
     return f"{space}{mark}\\" if mark.isdigit() else f"{space}\\{mark}"
 
 
-def _blocks(parts: Sequence[Part], place: Place) -> list[str]:
-    return [block for part in parts for block in RENDERERS[type(part)](part, place)]
+def _blocks(parts: Sequence[Part], context: RenderContext) -> list[str]:
+    return [block for part in parts for block in RENDERERS[type(part)](part, context)]
 
 
-def _sentence(part: Sentence, place: Place) -> list[str]:
-    del place
+def _sentence(part: Sentence, context: RenderContext) -> list[str]:
+    del context
     mark = EMPHASIS.get(part.tone, "")
     return [f"{PREFIXES.get(part.tone, '')}{mark}{escaped(part.text)}{mark}"]
 
 
-def _items(part: Items, place: Place) -> list[str]:
-    del place
+def _items(part: Items, context: RenderContext) -> list[str]:
+    del context
     return ["\n".join(f"- {escaped(line)}" for line in part.lines)] if part.lines else []
 
 
-def _section(part: Section, place: Place) -> list[str]:
-    inside = _blocks(part.parts, replace(place, depth=min(DEEPEST, place.depth + 1)))
+def _section(part: Section, context: RenderContext) -> list[str]:
+    inside = _blocks(part.parts, replace(context, depth=min(DEEPEST, context.depth + 1)))
     anchor = f'<a id="{slug(part.anchor)}"></a>\n\n' if part.anchor else ""
     if part.folded:
         summary = f"{anchor}<details>\n<summary>{_html_text(part.title)}</summary>"
         return [summary, *inside, "</details>"]
-    return [f"{anchor}{'#' * place.depth} {escaped(part.title)}", *inside]
+    return [f"{anchor}{'#' * context.depth} {escaped(part.title)}", *inside]
 
 
 def _html_text(text: str) -> str:
@@ -114,16 +116,16 @@ def _html_text(text: str) -> str:
     )
 
 
-def _figure(part: Figure, place: Place) -> list[str]:
-    del place
+def _figure(part: Figure, context: RenderContext) -> list[str]:
+    del context
     return [f"*Figure: {escaped(part.caption)}*"] if part.caption else []
 
 
-def _table(part: Table, place: Place) -> list[str]:
+def _table(part: Table, context: RenderContext) -> list[str]:
     rules = ["---:" if stands_right(column) else "---" for column in part.columns]
     rows = [[escaped(head(column)) for column in part.columns], rules]
     rows += [
-        [_cell(cell, column, place) for cell, column in zip(row, part.columns, strict=True)]
+        [_cell(cell, column, context) for cell, column in zip(row, part.columns, strict=True)]
         for row in part.rows
     ]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -131,10 +133,10 @@ def _table(part: Table, place: Place) -> list[str]:
     return [*title, table, *([escaped(part.note)] if part.note else [])]
 
 
-def _cell(cell: Cell, column: Column, place: Place) -> str:
+def _cell(cell: Cell, column: Column, context: RenderContext) -> str:
     """Cell; links that lead out of the document, or inside of it, are links."""
     if links := links_of(cell):
-        return " ".join(_link(link, address(link, place.anchors)) for link in links)
+        return " ".join(_link(link, address(link, context.anchors)) for link in links)
     return escaped(text_of(cell, column))
 
 
@@ -143,9 +145,9 @@ def _link(link: Link, target: str) -> str:
     return f"[{escaped(link.text)}]({safe})" if target else escaped(link.text)
 
 
-RENDERERS: dict[type, Callable[[Any, Place], list[str]]] = {
+RENDERERS: dict[type, Callable[[Any, RenderContext], list[str]]] = {
     Sentence: _sentence, Items: _items, Table: _table, Section: _section, Figure: _figure,
-    Beside: lambda part, place: _blocks(part.parts, place), Form: lambda part, place: [],
-    Slider: lambda part, place: [], Live: lambda part, place: _blocks(part.parts, place),
+    HConcat: lambda part, context: _blocks(part.parts, context), Form: lambda part, context: [],
+    Slider: lambda part, context: [], Live: lambda part, context: _blocks(part.parts, context),
 }  # fmt: skip
 """Part -> its blocks, under a heading of some depth."""

@@ -26,7 +26,7 @@ SHOWN = {
 """Estimates that a line about a stored run shows, where it has them; groups have titles alone."""
 
 
-class ProgressListener:
+class ProgressCallback:
     """Shows stages, work and finished runs on a console; a context manager.
 
     Parameters
@@ -67,30 +67,30 @@ class ProgressListener:
         if self.console.is_terminal or self.console.is_jupyter:
             self.live.stop()
 
-    def start(self, stage: str, total: float) -> None:
+    def on_stage_start(self, stage: str, total: float) -> None:
         """Begin a stage of at most so much work."""
         if self.task is not None:
             self.progress.remove_task(self.task)
         self.task, self.running = self.progress.add_task(stage, total=total, text=""), []
 
-    def begun(self, ids: list[str]) -> None:
+    def on_run_start(self, ids: list[str]) -> None:
         """Remember what is being trained."""
         self.running.append(" = ".join(ids))
 
-    def advance(self, amount: float, text: str = "") -> None:
+    def on_progress(self, amount: float, text: str = "") -> None:
         """Move the bar, and show a word about it."""
         self.progress.advance(self.task, amount)
         if text:
             self.progress.update(self.task, text=text)
 
-    def stored(self, ids: list[str], record: dict[str, Any]) -> None:
+    def on_run_stored(self, ids: list[str], record: dict[str, Any]) -> None:
         """Print what a finished run is worth."""
         self._over(ids)
         self.done += 1
         estimates = {n: Estimate.from_dict(e) for n, e in record["estimates"].items()}
         name, top = " = ".join(ids), "precision@"
-        cuts = [n.removeprefix(top) for n in estimates if n.startswith(top)]
-        budgets = [int(cut) for cut in cuts if cut.isdecimal()]
+        suffixes = [n.removeprefix(top) for n in estimates if n.startswith(top)]
+        budgets = [int(cut) for cut in suffixes if cut.isdecimal()]
         if budgets:
             headline = f"{name}, precision at top {max(budgets)}"
             self._keep_best(headline, estimates[f"{top}{max(budgets)}"])
@@ -101,18 +101,18 @@ class ProgressListener:
         ]
         self._say(f"{name:<16} {record['label']:<28} {' '.join(shown)} {record['seconds']:.1f} s")
 
-    def failed(self, ids: list[str], reason: str) -> None:
+    def on_run_failed(self, ids: list[str], reason: str) -> None:
         """Print the last line of a traceback."""
         self._over(ids)
         self.broken += 1
         self._say(f"{' = '.join(ids)} failed: {reason.strip().splitlines()[-1]}", "red")
 
-    def pruned(self, ids: list[str]) -> None:
+    def on_run_pruned(self, ids: list[str]) -> None:
         """Print that a network was given up."""
         self._over(ids)
         self._say(f"{' = '.join(ids):<16} pruned", "dim")
 
-    def note(self, text: str) -> None:
+    def on_note(self, text: str) -> None:
         """Print a remark."""
         self._say(text, "dim")
 

@@ -11,11 +11,11 @@ from rich.segment import Segment
 from rich.text import Text
 
 from trueness.document import (
-    Beside,
     Column,
     Document,
     Figure,
     Form,
+    HConcat,
     Items,
     Live,
     Part,
@@ -50,7 +50,7 @@ ASCII = str.maketrans({
     "…": "...", "→": "->", "▲": "^", "▼": "v",
 })  # fmt: skip
 """For terminals that know nothing else."""
-BESIDE_GAP = 4
+HCONCAT_GAP = 4
 LONG = 30
 """Lines beyond which the beginning is out of sight."""
 MOST_NAMES = 72
@@ -174,19 +174,19 @@ def _section(part: Section, screen: Screen) -> Lines:
     return _joined([heading + blocks[0], *blocks[1:]])
 
 
-def _beside(part: Beside, screen: Screen) -> Lines:
+def _hconcat(part: HConcat, screen: Screen) -> Lines:
     """Tables side by side if there is room, else one under the other."""
     blocks = _blocks(part.parts, screen)
     widths = [max(line.cell_len for line in block) for block in blocks]
     alone = len(blocks) < 2 or not all(isinstance(p, Table | Figure) for p in part.parts)
-    if alone or sum(widths) + BESIDE_GAP * (len(widths) - 1) > screen.width:
+    if alone or sum(widths) + HCONCAT_GAP * (len(widths) - 1) > screen.width:
         return _joined(blocks)
     lines = []
     for row in range(max(map(len, blocks))):
         line = Text()
         for block, width in zip(blocks, widths, strict=True):
             cell = block[row].copy() if row < len(block) else Text()
-            cell.pad_right(width + BESIDE_GAP - cell.cell_len)
+            cell.pad_right(width + HCONCAT_GAP - cell.cell_len)
             line.append_text(cell)
         line.rstrip()
         lines.append(line)
@@ -286,7 +286,7 @@ def _figures(parts: Sequence[Any]) -> int:
     inside = [
         part.parts
         for part in parts
-        if isinstance(part, Beside | Live)
+        if isinstance(part, HConcat | Live)
         or (isinstance(part, Section) and not (part.folded or part.detail))
     ]
     return sum(isinstance(part, Figure) for part in parts) + sum(map(_figures, inside))
@@ -302,7 +302,7 @@ def _folded(parts: Sequence[Any]) -> list[Section]:
 
 
 RENDERERS: dict[type, Callable[[Any, Screen], Lines]] = {
-    Sentence: _sentence, Items: _items, Table: _table, Beside: _beside, Section: _section,
+    Sentence: _sentence, Items: _items, Table: _table, HConcat: _hconcat, Section: _section,
     Figure: lambda part, screen: [], Form: lambda part, screen: [],
     Slider: lambda part, screen: [],
     Live: lambda part, screen: _joined(_blocks(part.parts, screen)),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from trueness.campaign.ground import CampaignContext
+from trueness.campaign.context import CampaignContext
 from trueness.errors import CampaignError, SpecError
 from trueness.expansion import expand_dotted_keys
 from trueness.models.budgets import SolvedShape
@@ -29,7 +29,7 @@ class Search:
     name, title : str
         The name is that of the study and of the campaign under which its runs are stored.
     space : Space
-    ground : Ground
+    context : CampaignContext
         Data, protocol and recipe.
     sources : dict of str to str
         Where the data come from, as a campaign file names them.
@@ -43,7 +43,7 @@ class Search:
     name: str
     title: str
     space: Space
-    ground: CampaignContext
+    context: CampaignContext
     sources: dict[str, str] = field(default_factory=dict)
     full_epochs: int | None = None
     budget: str | None = None
@@ -62,7 +62,7 @@ class Search:
         if isinstance(model, dict):
             content = {**content, "model": self._whole(dict(model))}
         try:
-            return self.ground.spec("trial", expand_dotted_keys(Part(content, {})))[0]
+            return self.context.spec("trial", expand_dotted_keys(Part(content, {})))[0]
         except CampaignError as error:
             raise SpecError(str(error).split("trial: ", 1)[-1]) from None
 
@@ -147,12 +147,12 @@ class Search:
         """Middle level of every leaf."""
         return self._answered({})
 
-    def _answered(self, given: dict[str, Any]) -> dict[str, Any]:
+    def _answered(self, answers: dict[str, Any]) -> dict[str, Any]:
         """Given levels, and the middle one of every other leaf."""
 
         def ask(leaf: Leaf) -> Any:  # noqa: ANN401
             steps = levels(leaf)
-            return given.get(leaf.name, steps[len(steps) // 2])
+            return answers.get(leaf.name, steps[len(steps) // 2])
 
         return self.space.fill(ask)[1]
 

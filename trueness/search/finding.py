@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from trueness.errors import TruenessError
-from trueness.places import Address, Place, shown_url
+from trueness.places import Address, StoreLocation, shown_url
 from trueness.search.stored import StoredStudy, find_study, study_names
 from trueness.search.studies import FILE, file_url, open_storage
 
 
-def storage_url(storage: str | None, store: Place) -> str:
+def storage_url(storage: str | None, store: StoreLocation) -> str:
     """Address of the studies: the one given, the database of the store, or a file in its folder."""
     if storage is not None:
         return storage
@@ -18,7 +18,7 @@ def storage_url(storage: str | None, store: Place) -> str:
 
 
 def find_studies(
-    names: tuple[str, ...], store: Place, storage: str | None, *, foreign: bool = False
+    names: tuple[str, ...], store: StoreLocation, storage: str | None, *, foreign: bool = False
 ) -> list[StoredStudy]:
     """Studies of a store by name, or all of them that have trials.
 

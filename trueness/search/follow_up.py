@@ -243,7 +243,7 @@ def write_follow_up(
     """
     sources = studies[0].about["sources"]
     lines = [f"campaign: {name}", f"title: {json.dumps(title)}"]
-    lines += [f"{key}: {json.dumps(_beside(path, source))}" for key, source in sources.items()]
+    lines += [f"{key}: {json.dumps(_relative_to(path, source))}" for key, source in sources.items()]
     contents = [_content(c.spec) for c in candidates]
     shared = _shared(contents)
     lines += ["", "defaults:", *(f"  {k}: {json.dumps(v)}" for k, v in shared.items())]
@@ -274,7 +274,7 @@ def _entry(candidate: Candidate, content: dict[str, Any]) -> list[str]:
     ]
 
 
-def _beside(path: Path, source: str) -> str:
+def _relative_to(path: Path, source: str) -> str:
     """Source as seen from the folder of a file."""
     if not Path(source).is_absolute():
         return source

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trueness.campaign.ground import make_ground
+from trueness.campaign.context import make_context
 from trueness.errors import CampaignError, SpecError
 from trueness.expansion import expand_dotted_keys
 from trueness.judge.settings import value_at
@@ -17,7 +17,7 @@ from trueness.search.definition import ARCHITECTURE, Search
 from trueness.search.space import Space
 from trueness.spec import Spec
 from trueness.spec.kinds import spec_class
-from trueness.tasks import Place, window_shape
+from trueness.tasks import Declaration, window_shape
 from trueness.yamlfile import Part, Reader, bundled_file
 
 FOLDER = Path(__file__).parents[1] / "spaces"
@@ -63,16 +63,16 @@ def load_search(
     if unknown or not isinstance(top.get("space"), dict):
         what = f"unknown field {unknown[0]!r}" if unknown else "no mapping `space:`"
         raise CampaignError(f"{file.name}: {what}; a search has {', '.join(_TOP)}")
-    given = {"task.tier": tier, "task.horizon": horizon, "recipe.epochs": epochs}
+    overrides = {"task.tier": tier, "task.horizon": horizon, "recipe.epochs": epochs}
     content = expand_dotted_keys(Part(dict(top["space"]), {})).content
     own = content.get("recipe", {})
-    for path, value in given.items():
+    for path, value in overrides.items():
         content = content if value is None else _put(content, path, value)
-    ground = make_ground(
-        Place(file, reader, "space", Part(content, {})), top, {"data": data, "vix": vix},
+    context = make_context(
+        Declaration(file, reader, "space", Part(content, {})), top, {"data": data, "vix": vix},
         protocol=protocol, recipe=recipe,
     )  # fmt: skip
-    usual_recipe = spec_class(ground.kind).model_fields["recipe"].get_default(
+    usual_recipe = spec_class(context.kind).model_fields["recipe"].get_default(
         call_default_factory=True
     )  # fmt: skip
     usual = own.get("epochs", usual_recipe.epochs) if isinstance(own, dict) else None
@@ -83,7 +83,7 @@ def load_search(
     result = Search(
         _label(str(top.get("search") or file.stem), budget, tier, horizon, protocol, recipe,
                epochs, pin, vary),
-        str(top.get("title") or file.stem), Space(content), ground, _sources(file, top, data, vix),
+        str(top.get("title") or file.stem), Space(content), context, _sources(file, top, data, vix),
         usual if epochs is not None and isinstance(usual, int) else None,
     )  # fmt: skip
     if not result.trains_networks():
@@ -95,10 +95,10 @@ def load_search(
 
 def _refuse(space: str, options: dict[str, object]) -> None:
     """Refuse options that only networks read."""
-    given = next((name for name, value in options.items() if value is not None), None)
-    if given is not None:
+    option = next((name for name, value in options.items() if value is not None), None)
+    if option is not None:
         raise SpecError(
-            f"{given} is read by networks only; the space {space} holds none",
+            f"{option} is read by networks only; the space {space} holds none",
             "no_network",
         )
 
@@ -126,12 +126,12 @@ def _sources(
         "vix": vix if vix is not None or not keeps else top.get("vix"),
         "features": top.get("features") if keeps else None,
     }
-    given = {"data": not keeps, "vix": vix is not None, "features": False}
+    overridden = {"data": not keeps, "vix": vix is not None, "features": False}
     result = {}
     for key, source in named.items():
         if source is not None:
-            beside = file.parent / str(source)
-            path = beside if not given[key] and beside.exists() else Path(str(source))
+            sibling = file.parent / str(source)
+            path = sibling if not overridden[key] and sibling.exists() else Path(str(source))
             result[key] = str(path.resolve()) if path.exists() else str(source)
     return result
 
@@ -177,7 +177,7 @@ def _with_budget(search: Search, budget: str) -> Search:
     if not spec.model.sizes:
         raise SpecError(f"{search.name}: a budget cannot decide the size of {spec.model.kind}")
     shapes = shapes_within(
-        budget, *window_shape(spec, search.ground.data), base=spec.model,
+        budget, *window_shape(spec, search.context.data), base=spec.model,
         widths=tuple(sorted({*WIDTHS, *EXTRA_WIDTHS})),
     )  # fmt: skip
     model = {k: v for k, v in search.space.content["model"].items() if not k.startswith("d_ff")}

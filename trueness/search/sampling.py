@@ -113,7 +113,7 @@ def _translated(trial: FrozenTrial) -> FrozenTrial:
     )
 
 
-def _ladder(kind: BaseDistribution) -> list[Any] | None:
+def _levels(kind: BaseDistribution) -> list[Any] | None:
     """Numeric levels in their order; None for anything else."""
     if not isinstance(kind, CategoricalDistribution) or len(kind.choices) < FEWEST:
         return None
@@ -122,15 +122,15 @@ def _ladder(kind: BaseDistribution) -> list[Any] | None:
 
 
 def _placed(kind: BaseDistribution) -> BaseDistribution:
-    ladder = _ladder(kind)
-    return kind if ladder is None else IntDistribution(0, len(ladder) - 1)
+    levels = _levels(kind)
+    return kind if levels is None else IntDistribution(0, len(levels) - 1)
 
 
 def _place(kind: BaseDistribution, level: Any) -> Any:  # noqa: ANN401
-    ladder = _ladder(kind)
-    return level if ladder is None else ladder.index(level)
+    levels = _levels(kind)
+    return level if levels is None else levels.index(level)
 
 
 def _level(kind: BaseDistribution, place: Any) -> Any:  # noqa: ANN401
-    ladder = _ladder(kind)
-    return place if ladder is None else ladder[place]
+    levels = _levels(kind)
+    return place if levels is None else levels[place]

@@ -198,8 +198,8 @@ def _label(option: Any, options: tuple[Any, ...]) -> Scalar:  # noqa: ANN401
     if not isinstance(option, dict | list):
         return option
     kind = option.get("kind") if isinstance(option, dict) else None
-    twins = [o for o in options if isinstance(o, dict) and o.get("kind") == kind]
-    if kind is not None and len(twins) == 1 and kind not in options:
+    same_kind = [o for o in options if isinstance(o, dict) and o.get("kind") == kind]
+    if kind is not None and len(same_kind) == 1 and kind not in options:
         return str(kind)
     return json.dumps(option, sort_keys=True)
 

@@ -241,11 +241,11 @@ def open_study(
         If the storage holds a study of that name with another space, data or objective.
     """
     made = {
-        "space": search.space.digest, "data": search.ground.data.digest,
-        "protocol": search.ground.protocol, "recipe": search.ground.recipe,
+        "space": search.space.digest, "data": search.context.data.digest,
+        "protocol": search.context.protocol, "recipe": search.context.recipe,
         "objective": " ".join(objective), **(about or {}),
     }  # fmt: skip
-    with answering(search.name):
+    with translate_errors(search.name):
         study = optuna.create_study(
             storage=storage, study_name=search.name, load_if_exists=True,
             directions=["maximize"] * len(objective),
@@ -269,7 +269,7 @@ def open_study(
 
 
 @contextlib.contextmanager
-def answering(name: str) -> Generator[None]:
+def translate_errors(name: str) -> Generator[None]:
     """Say in one line that the storage of a study fails.
 
     Raises

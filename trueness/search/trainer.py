@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
+from trueness.callback import Callback
 from trueness.campaign import Campaign, Entry, baselines_of
 from trueness.engines import Setting
 from trueness.errors import SpecError
@@ -17,7 +18,6 @@ from trueness.execute import AnyPool
 from trueness.fit import choose_device
 from trueness.judge.comparison import measured_part
 from trueness.plan import plan
-from trueness.recorder import Listener
 from trueness.runner import Prune, Summary, run
 from trueness.search.definition import Search
 from trueness.search.pruning import epoch_judge
@@ -152,7 +152,7 @@ class Trainer:
     device: str = "auto"
     workers: int | None = None
     pool: AnyPool | None = None
-    listener: Listener | None = None
+    callback: Callback | None = None
     prunes: bool = False
     reused: int = 0
     announced: bool = False
@@ -204,7 +204,7 @@ class Trainer:
     def _run(self, entries: list[Entry], prune: Prune | None) -> Summary:
         made = run(
             self._campaign(entries), self.store, device=self.device, workers=self.workers,
-            retry=True, listener=self.listener, pool=self.pool, examples=self._examples,
+            retry=True, callback=self.callback, pool=self.pool, examples=self._examples,
             announce=not self.announced, prune=prune,
         )  # fmt: skip
         self.announced = True
@@ -213,8 +213,8 @@ class Trainer:
     def _campaign(self, entries: list[Entry]) -> Campaign:
         search = self.search
         return Campaign(
-            search.name, search.title, search.ground.kind, baselines_of(entries), tuple(entries),
-            search.ground.data, folder=search.ground.file.parent,
+            search.name, search.title, search.context.kind, baselines_of(entries), tuple(entries),
+            search.context.data, folder=search.context.file.parent,
         )  # fmt: skip
 
     def _replicate(self, one: Proposal, extra: int) -> Spec:

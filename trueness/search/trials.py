@@ -20,7 +20,13 @@ from optuna.trial import FrozenTrial, TrialState
 from trueness.errors import SpecError
 from trueness.search.definition import TRIED, Search
 from trueness.search.space import Choice, Leaf
-from trueness.search.studies import Opened, answering, heartbeat, queue_again, requeue_orphans
+from trueness.search.studies import (
+    Opened,
+    heartbeat,
+    queue_again,
+    requeue_orphans,
+    translate_errors,
+)
 from trueness.spec import Spec
 
 Duplicates = Literal["architecture", "seed"]
@@ -116,7 +122,7 @@ def search_trials(
     Outcome
     """
     asker = _Asker(search, opened, trials, duplicates, seeds, Outcome())
-    with answering(search.name):
+    with translate_errors(search.name):
         return _searched(asker, evaluate, batch, flat_after)
 
 
@@ -125,7 +131,7 @@ def _searched(asker: _Asker, evaluate: Evaluate, batch: int, flat_after: int | N
     while not (outcome.interrupted or outcome.exhausted):
         elsewhere = requeue_orphans(opened)
         outcome.flat = flat_after is not None and _is_flat(opened, flat_after)
-        left = asker.trials - asker.look()
+        left = asker.trials - asker.refresh()
         if outcome.flat or (left <= 0 and not elsewhere):
             break
         if left <= 0:
@@ -154,7 +160,7 @@ class _Asker:
     outcome: Outcome
     seen: list[FrozenTrial] = field(default_factory=list)
 
-    def look(self) -> int:
+    def refresh(self) -> int:
         """Look at the study again, and say how many trials count."""
         self.seen = self.opened.counted()
         return len(self.seen)
@@ -195,7 +201,7 @@ class _Asker:
             return None
         if spec.key not in taken:
             trial.set_user_attr("key", spec.key)
-            self.look()  # another process may have had the same idea
+            self.refresh()  # another process may have had the same idea
             taken = self._taken(trial.number)
         if spec.key not in taken:
             return Proposal(trial, parameters, spec)

@@ -64,7 +64,7 @@ class Answers:
         self._apart = Apart()
 
     def ask(
-        self, question: Hashable, state: Hashable, call: Callable[..., Any], *given: Any,  # noqa: ANN401
+        self, question: Hashable, state: Hashable, call: Callable[..., Any], *args: Any,  # noqa: ANN401
         apart: bool = False,
     ) -> Answer:  # fmt: skip
         """Answer of a question about a state of the store, as far as it is known.
@@ -74,7 +74,7 @@ class Answers:
         question, state : hashable
             The answer is kept until the state is another one.
         call : callable
-            Makes it from `given`; both must pickle if `apart`.
+            Makes it from `args`; both must pickle if `apart`.
         apart : bool
             Whether in a process of its own.
         """
@@ -82,8 +82,8 @@ class Answers:
             known = self._asked.get(question)
             if known is None or (known[0] != state and known[1].done()):
                 known = state, (
-                    self._waiting.submit(self._apart, call, *given) if apart
-                    else self._here.submit(call, *given)
+                    self._waiting.submit(self._apart, call, *args) if apart
+                    else self._here.submit(call, *args)
                 )  # fmt: skip
                 self._asked[question] = known
             self._asked.move_to_end(question)

@@ -23,7 +23,7 @@ class Apart:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __call__(self, call: Callable[..., Any], *given: Any) -> Any:  # noqa: ANN401 - any function
+    def __call__(self, call: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401 - any function
         """What a function of the package answers there.
 
         Raises
@@ -34,7 +34,7 @@ class Apart:
         self._process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        written, _ = self._process.communicate(pickle.dumps((call, given)))
+        written, _ = self._process.communicate(pickle.dumps((call, args)))
         if self._process.returncode or not written:
             raise TruenessError("the process that judged these runs was ended", "ended")
         answered, value = pickle.loads(written)
@@ -51,9 +51,9 @@ class Apart:
 def answer() -> None:
     """Read a call, make it, write what it answers or refuses."""
     output, sys.stdout = sys.stdout.buffer, sys.stderr  # nobody else writes there
-    call, given = pickle.loads(sys.stdin.buffer.read())
+    call, args = pickle.loads(sys.stdin.buffer.read())
     try:
-        result = True, call(*given)
+        result = True, call(*args)
     except TruenessError as error:
         result = False, (str(error), error.code)
     output.write(pickle.dumps(result))

@@ -68,7 +68,7 @@ def application(bench: Workbench) -> ASGIApp:
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         del app
         with contextlib.suppress(TruenessError):
-            await run_in_threadpool(bench.shelf.look)
+            await run_in_threadpool(bench.shelf.current_view)
         yield
         bench.answers.close()
         bench.tables.close()
@@ -178,8 +178,8 @@ def _opened(bench: Workbench) -> Callable[..., object]:
 def _events(bench: Workbench, make: Callable[..., dict[str, str]]) -> Callable[..., object]:
     async def answer(request: Request) -> Response:
         bench.events.check()
-        given = request.path_params.values()
-        stream = bench.events.listen(request.url.path, lambda: make(bench, *given))
+        args = request.path_params.values()
+        stream = bench.events.listen(request.url.path, lambda: make(bench, *args))
         return StreamingResponse(stream, media_type="text/event-stream")
 
     return answer

@@ -94,9 +94,9 @@ class Door:
             return name in (self.host.lower(), socket.gethostname().lower())
         return True
 
-    def admits(self, given: str, secret: str, client: str) -> bool:
+    def admits(self, token: str, secret: str, client: str) -> bool:
         """Whether a secret is right; a wrong one counts as a guess of its client."""
-        if hmac.compare_digest(_digest(given), _digest(secret)):
+        if hmac.compare_digest(_digest(token), _digest(secret)):
             return True
         for who in (client, ""):
             self._wrong.setdefault(who, deque(maxlen=GUESSES_OF_ALL)).append(time.monotonic())
@@ -111,9 +111,9 @@ class Door:
             or _recent(self._wrong.get("", ())) >= GUESSES_OF_ALL
         )
 
-    def posts(self, given: str) -> bool:
+    def posts(self, token: str) -> bool:
         """Whether a form was made by this server."""
-        return hmac.compare_digest(_digest(given), _digest(self.csrf))
+        return hmac.compare_digest(_digest(token), _digest(self.csrf))
 
 
 def _digest(text: str) -> bytes:
@@ -172,9 +172,9 @@ class Guard:
         if self.door.is_closed(client):
             return _said("Too many wrong tokens; wait a minute.", 429)
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        given = dict(query).get("token")
-        if given is not None:
-            if not self.door.admits(given, self.door.token, client):
+        token = dict(query).get("token")
+        if token is not None:
+            if not self.door.admits(token, self.door.token, client):
                 return _said("Wrong token: use the address that `trueness serve` printed.", 401)
             rest = urlencode([(name, value) for name, value in query if name != "token"])
             return self._let_in(scope["path"], rest)

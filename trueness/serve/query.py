@@ -66,7 +66,7 @@ class Query:
     page: int = 1
 
     @classmethod
-    def of(cls, given: QueryParams) -> Query:
+    def of(cls, params: QueryParams) -> Query:
         """Query of an address.
 
         Raises
@@ -75,13 +75,13 @@ class Query:
             With the code ``query`` for what cannot be asked.
         """
         names = "group", "campaign", "sort", "order", "search", "by", "kind"
-        texts = words_of(given, names, ("columns", "where", "page"))
+        texts = words_of(params, names, ("columns", "where", "page"))
         for name, words in CHOICES.items():
             if texts[name] and texts[name] not in words:
                 raise TruenessError(f"no {name} {texts[name]!r}; {nearest(texts[name], words)}",
                                     "query")  # fmt: skip
-        page = page_of(given)
-        several = {n: tuple(v for v in given.getlist(n) if v) for n in ("columns", "where")}
+        page = page_of(params)
+        several = {n: tuple(v for v in params.getlist(n) if v) for n in ("columns", "where")}
         if any(len(values) > MOST for values in several.values()):
             raise TruenessError(f"at most {MOST} columns and conditions", "query")
         query = cls(**texts, columns=several["columns"], where=several["where"], page=page)
@@ -114,7 +114,7 @@ class Query:
 
 
 def words_of(
-    given: QueryParams, names: Sequence[str], others: Sequence[str] = ()
+    params: QueryParams, names: Sequence[str], others: Sequence[str] = ()
 ) -> dict[str, str]:  # fmt: skip
     """Words of an address by their names; empty where one is not there.
 
@@ -126,16 +126,16 @@ def words_of(
         With the code ``query`` if any is too long, or of a name that the page does not know.
     """
     known = [*names, *others]
-    for name in given:
+    for name in params:
         if name not in known:
             raise TruenessError(f"this page is not asked for {name[:40]!r}; {nearest(name, known)}",
                                 "query")  # fmt: skip
-    if any(len(value) > LONGEST for value in given.values()):
+    if any(len(value) > LONGEST for value in params.values()):
         raise TruenessError(f"a word of this address is longer than {LONGEST} letters", "query")
-    return {name: given.get(name, "") for name in names}
+    return {name: params.get(name, "") for name in names}
 
 
-def page_of(given: QueryParams) -> int:
+def page_of(params: QueryParams) -> int:
     """Number of the page of an address.
 
     Raises
@@ -143,7 +143,7 @@ def page_of(given: QueryParams) -> int:
     TruenessError
         With the code ``query``.
     """
-    page = given.get("page", "1")
+    page = params.get("page", "1")
     if not page.isdecimal() or len(page) > 6 or int(page) < 1:
         raise TruenessError(f"page {page[:20]!r}: a whole number from 1 on is needed", "query")
     return int(page)

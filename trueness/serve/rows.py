@@ -210,8 +210,9 @@ def field_of(model: Model, name: str) -> Any:  # noqa: ANN401 - whatever a field
 
     A setting that has parts is told in words.
     """
-    if name in model.estimates:
-        return model.estimates[name].value
+    recorded = model.run.record["estimates"]
+    if name in recorded:
+        return recorded[name]["value"]  # without its interval, which is not read for all of a group
     if name in RECORDED:
         return model.run.record[name]
     if name == "id":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trueness.errors import StoreError, TruenessError, at_least, first_line
-from trueness.places import Place
+from trueness.places import StoreLocation
 from trueness.serve.app import application
 from trueness.serve.workbench import Workbench
 from trueness.store import Store
@@ -19,7 +19,7 @@ GRACE_S = 1
 
 
 def serve(
-    root: Place, host: str, port: int, say: Callable[[str], None], *, opens: bool = False,
+    root: StoreLocation, host: str, port: int, say: Callable[[str], None], *, opens: bool = False,
     bundles: Sequence[Path] = (),
 ) -> None:  # fmt: skip
     """Serve a store until somebody ends it.

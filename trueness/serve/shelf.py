@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from trueness.errors import StoreError, TruenessError, first_line
-from trueness.places import Place
+from trueness.places import StoreLocation
 from trueness.store import Problem, Run, Store
 
 FRESH_S = 1.0
@@ -109,7 +109,7 @@ class Shelf:
 
     def __init__(
         self,
-        root: Place,
+        root: StoreLocation,
         patience_s: float = 0.2,
         prepare: Callable[[View], object] = lambda view: view.names,
     ) -> None:
@@ -121,7 +121,7 @@ class Shelf:
         self._refusal: TruenessError | None = None
         self._seen, self._fresh_s = -math.inf, FRESH_S
 
-    def look(self) -> View:
+    def current_view(self) -> View:
         """What the store holds now, or held a moment ago if it takes long to see what changed.
 
         Raises

@@ -11,7 +11,7 @@ from typing import Any
 from trueness.document import Cell, Column, Document, Figure, Link, Part, Sentence, Table
 from trueness.document.texts import with_figures, with_tables
 from trueness.judge.access import record_access
-from trueness.places import Place
+from trueness.places import StoreLocation
 from trueness.report.cells import text_of
 from trueness.serve.answers import Answer, Answers, is_large
 from trueness.serve.events import Events
@@ -68,7 +68,7 @@ class Workbench:
 
     @classmethod
     def of(
-        cls, root: Place, host: str = "127.0.0.1", bundles: Iterable[Path] = ()
+        cls, root: StoreLocation, host: str = "127.0.0.1", bundles: Iterable[Path] = ()
     ) -> Workbench:  # fmt: skip
         """Workbench of a store."""
         rows = RowsKept()
@@ -84,7 +84,7 @@ class Workbench:
         return cls(Shelf(root, prepare=prepare), Door.of(host), tuple(bundles), rows=rows)
 
     @property
-    def root(self) -> Place:
+    def root(self) -> StoreLocation:
         """Where the store is."""
         return self.shelf.root
 
@@ -94,7 +94,7 @@ class Workbench:
         return shlex.join(["trueness", *words, *at])
 
     def judge(
-        self, view: View, question: Hashable, call: Callable[..., Any], *given: Any,  # noqa: ANN401
+        self, view: View, question: Hashable, call: Callable[..., Any], *args: Any,  # noqa: ANN401
         state: Hashable = None,
     ) -> Answer:  # fmt: skip
         """What a judgement of the store says: of a small one here, else by another process.
@@ -106,14 +106,14 @@ class Workbench:
         view : View
         question : hashable
         call : callable
-            Takes a store and `given`; what it returns can be pickled.
+            Takes a store and `args`; what it returns can be pickled.
         state : hashable, optional
             What the answer depends on; the whole store by default.
         """
         state = view.state if state is None else state
         if is_large(len(view.runs)):
-            return self.answers.ask(question, state, opened, call, self.root, *given, apart=True)
-        return self.answers.ask(question, state, call, view.store, *given)
+            return self.answers.ask(question, state, opened, call, self.root, *args, apart=True)
+        return self.answers.ask(question, state, call, view.store, *args)
 
     def record(self, view: View, runs: Iterable[Run[Any]], verb: str) -> list[Part]:
         """Record that measures of some runs are seen, before they are: once for the same runs.
@@ -136,9 +136,9 @@ class Workbench:
         return replace(page, document=with_figures(document, lambda one: leading(one, view.runs)))
 
 
-def opened(call: Callable[..., Any], root: Place, *given: Any) -> Any:  # noqa: ANN401
+def opened(call: Callable[..., Any], root: StoreLocation, *args: Any) -> Any:  # noqa: ANN401
     """What a call about a store says, in a process that opens it by itself."""
-    return call(Store(root), *given)
+    return call(Store(root), *args)
 
 
 def linked(document: Document, place_of: Callable[[str], str | None]) -> Document:

@@ -186,9 +186,9 @@ def explain_error(
         shown = "patchtst" if path == ["model"] else "..."
         return tuple(path), f"it needs a {name}, as in {{{name}: {shown}}}"
     if kind == "union_tag_invalid":
-        given, choices = context["tag"], re.findall(r"'([^']+)'", str(context["expected_tags"]))
-        hint = nearest(str(given), choices)
-        return tuple(path), f"unknown {context['discriminator'].strip(chr(39))} {given!r}; {hint}"
+        label, choices = context["tag"], re.findall(r"'([^']+)'", str(context["expected_tags"]))
+        hint = nearest(str(label), choices)
+        return tuple(path), f"unknown {context['discriminator'].strip(chr(39))} {label!r}; {hint}"
     message = str(error["msg"]).removeprefix("Value error, ")
     shown = (
         "" if isinstance(error["input"], dict) or kind == "missing" else f", not {error['input']!r}"

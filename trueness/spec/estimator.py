@@ -30,7 +30,7 @@ class _Fitted(Model):
     """Traits of a model that is fitted to columns, unless its shape says otherwise."""
 
     engine: ClassVar[Engine] = "estimators"
-    among_baselines: ClassVar[bool] = False
+    is_usual_baseline: ClassVar[bool] = False
     words: ClassVar[str] = ""
 
     @property
@@ -41,7 +41,7 @@ class _Fitted(Model):
     @property
     def is_baseline(self) -> bool:
         """Whether it is one of the baselines, with every field at its default."""
-        return self.among_baselines and not self.changed
+        return self.is_usual_baseline and not self.changed
 
     @property
     def validates(self) -> bool:
@@ -67,7 +67,7 @@ class BaseRate(_Fitted):
     """The proportion of positives in the training part, for every example."""
 
     kind: Literal["base_rate"]
-    among_baselines: ClassVar[bool] = True
+    is_usual_baseline: ClassVar[bool] = True
     words: ClassVar[str] = "base rate"
     inputs: ClassVar[str] = "last"
     seeded: ClassVar[bool] = False
@@ -78,7 +78,7 @@ class OneFeature(_Fitted):
 
     kind: Literal["one_feature"]
     inputs: Inputs = "summary"
-    among_baselines: ClassVar[bool] = True
+    is_usual_baseline: ClassVar[bool] = True
     words: ClassVar[str] = "best single feature"
     seeded: ClassVar[bool] = False
 
@@ -91,7 +91,7 @@ class Logit(_Fitted):
     C: Annotated[Float, Field(gt=0, le=1e6)] | None = Field(
         None, description="inverse strength of the penalty; null: the best of four on validation"
     )
-    among_baselines: ClassVar[bool] = True
+    is_usual_baseline: ClassVar[bool] = True
     words: ClassVar[str] = "logistic regression"
     seeded: ClassVar[bool] = False
 
@@ -111,7 +111,7 @@ class Forest(_Fitted):
     max_features: UpToOne | None = Field(
         None, description="fraction of the columns that a split looks at; null: square root of them"
     )
-    among_baselines: ClassVar[bool] = True
+    is_usual_baseline: ClassVar[bool] = True
     words: ClassVar[str] = "random forest"
 
 
@@ -126,7 +126,7 @@ class Boosting(_Fitted):
     l2: Float = Field(1.0, ge=0)
     max_features: UpToOne = Field(1.0, description="fraction of the columns that a split looks at")
     max_trees: Trees = 200
-    among_baselines: ClassVar[bool] = True
+    is_usual_baseline: ClassVar[bool] = True
     words: ClassVar[str] = "gradient boosting"
 
     @property
@@ -329,7 +329,7 @@ class Ensemble(_Fitted):
         return f"ensemble of {len(self.of)}"
 
 
-BASELINES = tuple(shape for shape in _Fitted.members() if shape.among_baselines)
+BASELINES = tuple(shape for shape in _Fitted.members() if shape.is_usual_baseline)
 """Shapes of the baselines, the simplest first; with every field at its default they are run before
 anything else."""
 

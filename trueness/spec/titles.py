@@ -94,14 +94,14 @@ class TitlesModel(Family):
         Fields of its architecture that a search scales.
     of_task : frozenset of str
         Fields of the task that are read beside the corpus.
-    begun : bool
+    is_pretrained : bool
         Whether it begins with the weights of a folder, named by `of` and `digest`.
     """
 
     engine: ClassVar[str]
     sizes: ClassVar[tuple[str, ...]] = ()
     of_task: ClassVar[frozenset[str]] = frozenset()
-    begun: ClassVar[bool] = False
+    is_pretrained: ClassVar[bool] = False
 
     @property
     def is_network(self) -> bool:
@@ -189,7 +189,7 @@ class Pretrained(TitlesModel):
     engine: ClassVar[str] = "encoder"
     is_network: ClassVar[bool] = True
     of_task: ClassVar[frozenset[str]] = frozenset({"max_tokens"})
-    begun: ClassVar[bool] = True
+    is_pretrained: ClassVar[bool] = True
 
     kind: Literal["pretrained"]
     of: str = Field(
@@ -398,10 +398,10 @@ class TitlesSpec(ContentAddressed):
     @classmethod
     def _recipe_of_heads(cls, content: Any) -> Any:  # noqa: ANN401 - whatever was written
         """A head on vectors has a recipe of its own, under what is written."""
-        given = content.get("recipe", {}) if isinstance(content, dict) else None
-        if not isinstance(given, dict) or not _has_network_head(content.get("model")):
+        recipe = content.get("recipe", {}) if isinstance(content, dict) else None
+        if not isinstance(recipe, dict) or not _has_network_head(content.get("model")):
             return content
-        return {**content, "recipe": {**_HEAD_RECIPE, **given}}
+        return {**content, "recipe": {**_HEAD_RECIPE, **recipe}}
 
     @model_validator(mode="after")
     def _contrast_has_a_head(self) -> Self:

@@ -163,7 +163,7 @@ class Database:
     # ---------------------------------------------------------------------------------- connections
 
     @contextlib.contextmanager
-    def _answering(self) -> Generator[None]:
+    def _translate_errors(self) -> Generator[None]:
         """Say in one line that the database fails, without its password."""
         try:
             yield
@@ -180,7 +180,7 @@ class Database:
         if current is not None:
             yield current
             return
-        with self._answering(), engine_of(self.root).begin() as connection:
+        with self._translate_errors(), engine_of(self.root).begin() as connection:
             yield connection
 
     @contextlib.contextmanager

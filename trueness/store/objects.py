@@ -58,7 +58,7 @@ class Objects:
         return None if "://" in self.location else Path(self.location)
 
     @contextmanager
-    def _answering(self) -> Generator[Any]:
+    def _translate_errors(self) -> Generator[Any]:
         """The file system, whose refusals become one line.
 
         Raises
@@ -86,7 +86,7 @@ class Objects:
         StoreError
             With the code ``files``.
         """
-        with self._answering() as there:
+        with self._translate_errors() as there:
             if self.folder is not None:
                 self.folder.mkdir(parents=True, exist_ok=True)
             there.pipe_file(f"{self.location}/.probe", b"1")
@@ -100,7 +100,7 @@ class Objects:
         StoreError
             With the code ``files``.
         """
-        with self._answering() as there:
+        with self._translate_errors() as there:
             if self.folder is not None:
                 local.rename(self.folder / name)
                 return
@@ -115,7 +115,7 @@ class Objects:
         StoreError
             With the code ``files``.
         """
-        with self._answering() as there:
+        with self._translate_errors() as there:
             if not there.exists(f"{self.location}/{name}"):
                 return False
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ class Objects:
         if self.folder is not None:
             remove(self.folder / name)
             return
-        with self._answering() as there:
+        with self._translate_errors() as there:
             if there.exists(f"{self.location}/{name}"):
                 there.rm(f"{self.location}/{name}", recursive=True)
 

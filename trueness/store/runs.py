@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from trueness.errors import StoreError, first_line
 from trueness.files import json_lines, remove, sha256_of, write_tensors
-from trueness.places import Address, Place, place_of
+from trueness.places import Address, StoreLocation, place_of
 from trueness.spec.kinds import AnySpec
 from trueness.store.campaigns import Declared, read_campaigns, write_campaign
 from trueness.store.folder import Folder
@@ -45,8 +45,8 @@ class Store:
         If it was written by another version, is a file, or does not answer.
     """
 
-    def __init__(self, root: str | Place, *, remembers: bool = False) -> None:
-        self.root: Place = place_of(root)
+    def __init__(self, root: str | StoreLocation, *, remembers: bool = False) -> None:
+        self.root: StoreLocation = place_of(root)
         self._known: dict[str, tuple[object, Run[Any] | Problem]] | None = {} if remembers else None
         self.kept: Kept = _kept(self.root)
         self.index = Index(self.kept.derived)
@@ -251,7 +251,7 @@ class Store:
         return hash((frozenset(self.kept.stamps().items()), *self.kept.watched()))
 
 
-def _kept(root: Place) -> Kept:
+def _kept(root: StoreLocation) -> Kept:
     if not isinstance(root, Address):
         return Folder(root)
     from trueness.store.database import Database

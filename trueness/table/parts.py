@@ -59,20 +59,20 @@ def divided(rule: Any, units: Units) -> Part:  # noqa: ANN401 - a protocol of ta
 # ---------------------------------------------------------------------------------------- at random
 
 
-def _dealt(units: Units, among: Index, seed: list[int]) -> Index:
+def _dealt(units: Units, indices: Index, seed: list[int]) -> Index:
     """Clusters of some units, those with most positives first, then the largest, then at random."""
-    clusters, at = np.unique(units.cluster[among], return_inverse=True)
-    positives = np.bincount(at, units.y[among])
+    clusters, at = np.unique(units.cluster[indices], return_inverse=True)
+    positives = np.bincount(at, units.y[indices])
     chance = np.random.default_rng(seed).permutation(len(clusters))
     return clusters[np.lexsort((chance, -np.bincount(at), -positives))]
 
 
-def _drawn(units: Units, among: Index, share: float, seed: list[int]) -> Index:
+def _drawn(units: Units, indices: Index, share: float, seed: list[int]) -> Index:
     """A share of some units, stratified by label, clusters whole: every so many in the order."""
-    clusters = _dealt(units, among, seed)
+    clusters = _dealt(units, indices, seed)
     taken = np.diff(np.floor(np.arange(len(clusters) + 1) * share + 0.5)) > 0
     taken[len(clusters) // 2] |= not taken.any()
-    return among[np.isin(units.cluster[among], clusters[taken])]
+    return indices[np.isin(units.cluster[indices], clusters[taken])]
 
 
 def _fold_numbers(units: Units, n_folds: int, seed: int) -> Index:
@@ -188,7 +188,7 @@ def _block_starts(rule: Any, when: NDArray[np.datetime64]) -> list[np.datetime64
 # ------------------------------------------------------------------------------------------- given
 
 
-def _given(rule: Any, units: Units) -> Part:  # noqa: ANN401
+def _from_columns(rule: Any, units: Units) -> Part:  # noqa: ANN401
     assert units.given is not None
     if rule.split is None:
         names, fold = np.unique(units.given, return_inverse=True)
@@ -224,5 +224,5 @@ PROTOCOLS: dict[str, Callable[[Any, Units], Part]] = {
     "holdout": _holdout,
     "kfold": _kfold,
     "walk_forward": _walk_forward,
-    "given": _given,
+    "given": _from_columns,
 }

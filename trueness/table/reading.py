@@ -124,14 +124,14 @@ def table_of(frame: object, name: str = "table") -> Table:
     return Table(name, rows.drop(odd), (note,) * bool(odd))
 
 
-def load_table(source: str | Path, beside: Path | None = None) -> Table:
+def load_table(source: str | Path, base_folder: Path | None = None) -> Table:
     """Table by name or from a file.
 
     Parameters
     ----------
     source : str or Path
         ``"randhie"`` (see `bundled`), or a file: CSV, TSV, Parquet, Arrow or JSON lines.
-    beside : Path, optional
+    base_folder : Path, optional
         Folder that a relative path is looked for in first.
 
     Raises
@@ -141,11 +141,11 @@ def load_table(source: str | Path, beside: Path | None = None) -> Table:
     """
     if str(source) == BUNDLED:
         return table_of(bundled(), BUNDLED)
-    near = None if beside is None else beside / source
+    near = None if base_folder is None else base_folder / source
     path = near if near is not None and near.is_file() else Path(source)
-    given = read_table(path, types=True)
-    table = table_of(given.frame, str(source))
-    return replace(table, notes=(*given.told(str(source)), *_doubtful(table), *table.notes))
+    portion = read_table(path, types=True)
+    table = table_of(portion.frame, str(source))
+    return replace(table, notes=(*portion.all_notes(str(source)), *_doubtful(table), *table.notes))
 
 
 def _doubtful(table: Table) -> list[str]:

@@ -58,10 +58,10 @@ def roles_of(task: TableTask, evaluation: Any, table: Table) -> Roles:  # noqa: 
         ``not_a_time`` and ``no_inputs``.
     """
     protocol = evaluation.protocol
-    given = {name: getattr(evaluation, name) for name in ("fold", "split") if protocol == "given"}
+    by_name = {name: getattr(evaluation, name) for name in ("fold", "split") if protocol == "given"}
     named = {
         **{f"task.{role}": getattr(task, role) for role in ("label", "time", "group", "cluster")},
-        **{f"evaluation.{name}": column for name, column in given.items()},
+        **{f"evaluation.{name}": column for name, column in by_name.items()},
     }
     columns = {
         field: _column(table, field, name) for field, name in named.items() if name is not None
@@ -166,9 +166,9 @@ def _as_before(column: pl.Series, kind: str, name: str) -> pl.Series:
             return pl.Series(column.name, [None] * len(column), wanted)
         if wanted is None or zoned or (_family(column.dtype), _family(wanted)) not in READ_AS:
             raise pl.exceptions.PolarsError
-        given = column.fill_nan(None) if column.dtype.is_float() else column
-        read = given.cast(wanted)
-        if not read.cast(given.dtype).eq_missing(given).all():
+        values = column.fill_nan(None) if column.dtype.is_float() else column
+        read = values.cast(wanted)
+        if not read.cast(values.dtype).eq_missing(values).all():
             raise pl.exceptions.PolarsError
         return read
     except pl.exceptions.PolarsError:

@@ -22,7 +22,7 @@ Source = str | Path | Any
 """A name of bundled data, a file or folder, or a frame."""
 
 
-def read_from(given: Source | None, default: str) -> str | list[str] | None:
+def read_from(source: Source | None, default: str) -> str | list[str] | None:
     """Under what data can be read again that were given so; None of frames.
 
     Examples
@@ -32,15 +32,15 @@ def read_from(given: Source | None, default: str) -> str | list[str] | None:
     >>> read_from(None, "sp500"), read_from({"a": [1]}, "sp500")
     ('sp500', None)
     """
-    if given is None:
+    if source is None:
         return default
-    if isinstance(given, list | tuple):
-        return [str(one) for one in given]
-    return str(given) if isinstance(given, str | Path) else None
+    if isinstance(source, list | tuple):
+        return [str(one) for one in source]
+    return str(source) if isinstance(source, str | Path) else None
 
 
 @dataclass(frozen=True)
-class Place:
+class Declaration:
     """Where an experiment stands: its campaign file, its id, and what it says there."""
 
     file: Path
@@ -120,15 +120,15 @@ class Task(Protocol):
     tabular: bool
     earlier: Callable[[Iterable[Any]], list[Any]] | None
 
-    def load(self, sources: Mapping[str, Source | None], needed: bool, told: Any) -> Any:  # noqa: ANN401
+    def load(self, sources: Mapping[str, Source | None], needed: bool, callback: Any) -> Any:  # noqa: ANN401
         """Read the data; those that nothing is computed from may be `Unread` where that is slow."""
         ...
 
-    def filled(self, content: dict[str, Any], data: Any, place: Place) -> dict[str, Any]:  # noqa: ANN401
+    def filled(self, content: dict[str, Any], data: Any, place: Declaration) -> dict[str, Any]:  # noqa: ANN401
         """Content of a spec with what the data decide: digests, dates that were left open."""
         ...
 
-    def check(self, spec: Any, data: Any, place: Place) -> None:  # noqa: ANN401
+    def check(self, spec: Any, data: Any, place: Declaration) -> None:  # noqa: ANN401
         """Refuse a spec that no data can satisfy."""
         ...
 

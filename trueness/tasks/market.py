@@ -19,7 +19,7 @@ from trueness.market.own_features import OwnFeatures, load_own
 from trueness.market.panel import load_panel
 from trueness.market.windows import check_target, refit_examples, unseen_examples
 from trueness.spec.task import OWN_TIER
-from trueness.tasks import Files, Place, Refit, binary, read_from
+from trueness.tasks import Declaration, Files, Refit, binary, read_from
 from trueness.yamlfile import Reader
 
 
@@ -41,10 +41,10 @@ class Market:
         self,
         sources: Mapping[str, Any],
         needed: bool = True,
-        told: Any = None,  # noqa: ANN401
+        callback: Any = None,  # noqa: ANN401
     ) -> MarketData:
         """Read bars, volatility index and own features."""
-        del needed, told
+        del needed, callback
         vix, own = sources.get("vix"), sources.get("features")
         data = sources.get("data")
         with about("data"):
@@ -52,13 +52,15 @@ class Market:
         with about("vix"):
             volatility = None if vix is None else load_volatility(vix)
         with about("features"):
-            beside = sources.get("beside", Path())
-            features = None if own is None else load_own(own, panel, beside)
+            base_folder = sources.get("base_folder", Path())
+            features = None if own is None else load_own(own, panel, base_folder)
         if features is not None:
             features = replace(features, labels=frozenset(sources.get("labels", ())))
         return MarketData(panel, volatility, features, source=read_from(data, self.default))
 
-    def filled(self, content: dict[str, Any], data: MarketData, place: Place) -> dict[str, Any]:
+    def filled(
+        self, content: dict[str, Any], data: MarketData, place: Declaration
+    ) -> dict[str, Any]:
         """Digests of the data, what a bar is, columns of a tier file, dates left open."""
         if "bar" in content["task"]:
             raise place.fail(("task", "bar"), "task.bar is what the bars are; leave it out")
@@ -74,7 +76,7 @@ class Market:
         evaluation = resolve_evaluation(evaluation, data.panel.first, data.until)
         return {**content, "task": task, "evaluation": evaluation}
 
-    def check(self, spec: Any, data: MarketData, place: Place) -> None:  # noqa: ANN401
+    def check(self, spec: Any, data: MarketData, place: Declaration) -> None:  # noqa: ANN401
         """Refuse a tier or a column that does not exist, and what looks ahead."""
         task, own = spec.task, data.own
         try:
@@ -105,7 +107,7 @@ class Market:
                 "look_ahead",
             )  # fmt: skip
 
-    def _check_own(self, task: Any, own: OwnFeatures | None, place: Place) -> None:  # noqa: ANN401
+    def _check_own(self, task: Any, own: OwnFeatures | None, place: Declaration) -> None:  # noqa: ANN401
         """Refuse own features that do not exist, and a label among the inputs."""
         unknown = [name for name in task.own or () if own is None or name not in own.names]
         if unknown:
@@ -133,7 +135,7 @@ class Market:
                 "as `vix:` or --vix", "no_volatility",
             )  # fmt: skip
 
-    def _check_columns(self, spec: Any, data: MarketData, place: Place) -> None:  # noqa: ANN401
+    def _check_columns(self, spec: Any, data: MarketData, place: Declaration) -> None:  # noqa: ANN401
         """Refuse a model or a recipe that reads a column which is no input."""
         if not spec.columns_read:
             return
@@ -145,7 +147,7 @@ class Market:
                     f"{nearest(name, list(inputs))}", "no_column",
                 )  # fmt: skip
 
-    def _check_target(self, task: Any, data: MarketData, place: Place) -> None:  # noqa: ANN401
+    def _check_target(self, task: Any, data: MarketData, place: Declaration) -> None:  # noqa: ANN401
         try:
             check_target(task, data)
         except DataError as error:
@@ -185,12 +187,12 @@ def _reads_volatility(task: dict[str, Any]) -> bool:
     return any("volatility" in row.needs for row in rows)
 
 
-def _tier(tier: Any, place: Place) -> dict[str, Any]:  # noqa: ANN401 - whatever a file holds
+def _tier(tier: Any, place: Declaration) -> dict[str, Any]:  # noqa: ANN401 - whatever a file holds
     """Name and columns of a tier file; nothing for the name of a tier."""
     if not isinstance(tier, str) or not tier.endswith((".yaml", ".yml")):
         return {}
-    beside = place.file.parent / tier
-    path = beside if beside.is_file() else Path(tier)
+    sibling = place.file.parent / tier
+    path = sibling if sibling.is_file() else Path(tier)
     content = Reader(path).part_of_root() if path.is_file() else {}
     columns, name = content.get("columns"), content.get("tier")
     if not isinstance(columns, list) or not isinstance(name, str):

@@ -12,7 +12,7 @@ from trueness.examples import Examples
 from trueness.table import BUNDLED, Table, load_table, table_examples, table_of
 from trueness.table.preparation import Preparation
 from trueness.table.serving import refit_examples, unseen_examples
-from trueness.tasks import Files, Place, Refit, binary, read_from
+from trueness.tasks import Declaration, Files, Refit, binary, read_from
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,18 @@ class TableRows:
         self,
         sources: Mapping[str, Any],
         needed: bool = True,
-        told: Any = None,  # noqa: ANN401
+        callback: Any = None,  # noqa: ANN401
     ) -> TableData:
         """Read a file, or take a frame of polars, pandas or Arrow."""
-        del needed, told
+        del needed, callback
         source = sources.get("data")
         read = source is None or isinstance(source, str | Path)
         table = load_table(source or self.default) if read else table_of(source)
         return TableData(table, sources.get("id_column"), read_from(source, self.default))
 
-    def filled(self, content: dict[str, Any], data: TableData, place: Place) -> dict[str, Any]:
+    def filled(
+        self, content: dict[str, Any], data: TableData, place: Declaration
+    ) -> dict[str, Any]:
         """Digest of the table; by default walk-forward where a time is named, else folds."""
         del place
         task = {**content["task"], "rows": data.digest}
@@ -84,7 +86,7 @@ class TableRows:
         return {**content, "task": task,
                 "evaluation": {"protocol": usual, **content.get("evaluation", {})}}  # fmt: skip
 
-    def check(self, spec: Any, data: Any, place: Place) -> None:  # noqa: ANN401
+    def check(self, spec: Any, data: Any, place: Declaration) -> None:  # noqa: ANN401
         """Columns are looked for when examples are made."""
 
     def shape(self, spec: Any, data: TableData) -> None:  # noqa: ANN401

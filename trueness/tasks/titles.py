@@ -18,12 +18,12 @@ from trueness.files import cache_folder
 from trueness.predictions import Predictions
 from trueness.spec.titles import LinearBaseline, TitlesModel, TitlesSpec, Vectors
 from trueness.spec.titles import TitlesTask as TitlesInputs
-from trueness.tasks import Place, Refit
+from trueness.tasks import Declaration, Refit
 from trueness.text.corpus import PARTS, Corpus, Titles, load_corpus
 from trueness.text.foreign import Digested, located
 from trueness.text.language_model import language_model_of
-from trueness.text.pretrained import look_at_folder
-from trueness.text.static.opening import WORDLLAMA, has_wordllama, look_at_vectors
+from trueness.text.pretrained import inspect_folder
+from trueness.text.static.opening import WORDLLAMA, has_wordllama, inspect_vectors
 
 SYNTHETIC_ROWS = 60_000
 """Offers of the synthetic catalogue."""
@@ -31,8 +31,8 @@ _SYNTHETIC = re.compile(r"synthetic(?:-(\d+))?")
 MEASURED = ("validation", "test")
 LANGUAGES_FILE = "languages/model.npz"
 """Of a bundle."""
-_LOOKED: dict[str, Callable[[str, Path], Digested]] = {
-    "vectors": look_at_vectors, "pretrained": look_at_folder,
+_INSPECTED: dict[str, Callable[[str, Path], Digested]] = {
+    "vectors": inspect_vectors, "pretrained": inspect_folder,
 }  # fmt: skip
 """Kinds of models that others trained -> what looks into their files."""
 
@@ -122,11 +122,11 @@ class TitlesTask:
         self,
         sources: Mapping[str, Any],
         needed: bool = True,
-        told: Any = None,  # noqa: ANN401
+        callback: Any = None,  # noqa: ANN401
     ) -> TitlesData:
         """Open the folder of a corpus, or build the synthetic one (``synthetic-30000``) once."""
-        if told is not None and not has_wordllama():
-            told.note("wordllama is not installed, so no baseline has vectors; "
+        if callback is not None and not has_wordllama():
+            callback.on_note("wordllama is not installed, so no baseline has vectors; "
                       "pip install 'trueness[vectors]'")  # fmt: skip
         source = sources.get("data") or self.default
         if isinstance(source, TitlesData):
@@ -139,32 +139,34 @@ class TitlesTask:
             return TitlesData(load_corpus(source), name, str(source))
         size = int(rows[1] or SYNTHETIC_ROWS)
         if needed or _folder(size).exists():
-            return TitlesData(synthetic_corpus(size, told), name, str(source))
+            return TitlesData(synthetic_corpus(size, callback), name, str(source))
         return TitlesData(None, name, str(source))
 
-    def filled(self, content: dict[str, Any], data: TitlesData, place: Place) -> dict[str, Any]:
+    def filled(
+        self, content: dict[str, Any], data: TitlesData, place: Declaration
+    ) -> dict[str, Any]:
         """Digests of the corpus, and of the files of a model that others trained."""
         filled = {**content, "task": {**content["task"], "corpus": data.digest}}
         model: Any = content.get("model")
         model = {"kind": model} if isinstance(model, str) else model
-        look = _LOOKED.get(str(model.get("kind"))) if isinstance(model, dict) else None
-        if look is None:
+        inspect = _INSPECTED.get(str(model.get("kind"))) if isinstance(model, dict) else None
+        if inspect is None:
             return filled
         of = model.get("of", TitlesModel.kinds()[model["kind"]].model_fields["of"].default)
         if not isinstance(of, str) or not of:
             return filled  # the spec refuses it
-        asked, beside = model.get("digest"), place.file.parent
+        asked, base_folder = model.get("digest"), place.file.parent
         try:
             if asked is None:
-                result = look(of, beside)
+                result = inspect(of, base_folder)
             else:
-                result = located(of, str(asked), lambda at: look(at, beside))
+                result = located(of, str(asked), lambda at: inspect(at, base_folder))
         except TruenessError as error:
             name = "of" if asked is None else "digest"
             raise place.fail(("model", name), f"model.{name}: {error}", error.code) from None
         return {**filled, "model": {**model, "digest": result.digest}}
 
-    def check(self, spec: TitlesSpec, data: Any, place: Place) -> None:  # noqa: ANN401
+    def check(self, spec: TitlesSpec, data: Any, place: Declaration) -> None:  # noqa: ANN401
         """Nothing that validation does not see."""
 
     def baselines(self, spec: TitlesSpec) -> dict[str, TitlesSpec]:
@@ -174,7 +176,7 @@ class TitlesTask:
         models: dict[str, LinearBaseline | Vectors]
         models = {kind: LinearBaseline(kind=kind) for kind in kinds}
         if has_wordllama():
-            digest = look_at_vectors(WORDLLAMA, Path()).digest
+            digest = inspect_vectors(WORDLLAMA, Path()).digest
             models[WORDLLAMA] = Vectors(kind="vectors", digest=digest)
         return {
             name: TitlesSpec(task=task, model=model, evaluation=spec.evaluation)
@@ -220,13 +222,13 @@ def _folder(rows: int) -> Path:
     return cache_folder() / "titles" / f"synthetic-{rows}"
 
 
-def synthetic_corpus(rows: int, told: Any = None) -> Corpus:  # noqa: ANN401 - a listener
+def synthetic_corpus(rows: int, callback: Any = None) -> Corpus:  # noqa: ANN401 - a callback
     """Synthetic catalogue of so many offers, from the cache or built now.
 
     Parameters
     ----------
     rows : int
-    told : Listener, optional
+    callback : Callback, optional
         Hears how far the building is.
     """
     from trueness.text.building import Plan, build
@@ -236,7 +238,7 @@ def synthetic_corpus(rows: int, told: Any = None) -> Corpus:  # noqa: ANN401 - a
     if folder.exists():
         with contextlib.suppress(DataError):
             return load_corpus(folder)
-    return build(Catalogue(rows=rows), folder, Plan(validation=0.1, test=0.2), told)
+    return build(Catalogue(rows=rows), folder, Plan(validation=0.1, test=0.2), callback)
 
 
 # ------------------------------------------------------------------------------------- predictions

@@ -269,22 +269,22 @@ def _member_blocks(path: Path, name: str, most: int) -> Iterator[bytes]:
 
 def _inflated(stream: BinaryIO) -> Iterator[bytes]:
     """Blocks of a gzip stream of one or more parts, none larger than `_BLOCK_BYTES`."""
-    inflater, data, begun = zlib.decompressobj(_GZIP), b"", False
+    inflater, data, in_member = zlib.decompressobj(_GZIP), b"", False
     while True:
         data = data or stream.read(_BLOCK_BYTES)
         if not data:
             break
-        if not begun:
+        if not in_member:
             data = data.lstrip(b"\0")  # padding between and after parts
-        begun = bool(data) or begun
+        in_member = bool(data) or in_member
         block = inflater.decompress(data, _BLOCK_BYTES)
         data = inflater.unconsumed_tail
         if block:
             yield block
         if inflater.eof:
-            data, begun = inflater.unused_data, False
+            data, in_member = inflater.unused_data, False
             inflater = zlib.decompressobj(_GZIP)
     while block := inflater.decompress(b"", _BLOCK_BYTES):
         yield block
-    if begun and not inflater.eof:
+    if in_member and not inflater.eof:
         raise EOFError("the stream ends too early")

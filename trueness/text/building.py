@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from trueness import interrupts
+from trueness.callback import Callback
 from trueness.errors import DataError, TruenessError, at_least
 from trueness.files import (
     remove,
@@ -47,18 +48,6 @@ from trueness.text.sizes import part_sizes
 from trueness.text.sources import Source
 from trueness.text.splits import grouped_split
 from trueness.text.statistics import OUT, Rows, statistics
-
-
-class Progress(Protocol):
-    """Hears how far a build is."""
-
-    def start(self, stage: str, total: float) -> None:
-        """Begin a stage of so much work."""
-        ...
-
-    def advance(self, amount: float) -> None:
-        """So much of it is done."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -107,8 +96,8 @@ class Plan:
         if self.english_share in (0, 1):
             raise TruenessError(f"english_share {self.english_share:g}: give a fraction between 0 "
                                 "and 1", "range")  # fmt: skip
-        given = [one for one in (self.validation, self.test) if one is not None]
-        if any(one == 0 for one in given) or sum(given) >= 1:
+        sizes = [one for one in (self.validation, self.test) if one is not None]
+        if any(one == 0 for one in sizes) or sum(sizes) >= 1:
             raise TruenessError(
                 f"validation {self.validation}, test {self.test}: two fractions above 0 that "
                 "leave something to train on are needed"
@@ -120,7 +109,7 @@ class Plan:
 
 
 def build(
-    source: Source, out: str | Path, plan: Plan | None = None, heard: Progress | None = None
+    source: Source, out: str | Path, plan: Plan | None = None, callback: Callback | None = None
 ) -> Corpus:
     """Make a corpus folder; it is there whole or not at all.
 
@@ -131,7 +120,7 @@ def build(
     out : str or Path
         New or empty folder, or an older corpus, which is replaced.
     plan : Plan, optional
-    heard : Progress, optional
+    callback : Callback, optional
 
     Raises
     ------
@@ -149,7 +138,7 @@ def build(
     """
     plan = plan or Plan()
     with whole_folder(out) as (scratch, written):
-        _build(source, scratch, written, plan, heard or _Nobody())
+        _build(source, scratch, written, plan, callback or Callback())
     return load_corpus(out)
 
 
@@ -179,14 +168,6 @@ def whole_folder(out: str | Path) -> Generator[tuple[Path, Path]]:
         remove(scratch)
 
 
-class _Nobody:
-    def start(self, stage: str, total: float) -> None:
-        """Nothing."""
-
-    def advance(self, amount: float) -> None:
-        """Nothing."""
-
-
 def _check_free(out: Path) -> None:
     """Refuse to replace anything but an older corpus."""
     if not out.exists():
@@ -199,11 +180,11 @@ def _check_free(out: Path) -> None:
         raise DataError(f"{out} is no corpus and not empty; give a new folder")
 
 
-def _build(source: Source, folder: Path, written: Path, plan: Plan, heard: Progress) -> None:
+def _build(source: Source, folder: Path, written: Path, plan: Plan, callback: Callback) -> None:
     for name in ("source", "rows", "duplicates"):
         (folder / name).mkdir()
     source = source.prepared(folder / "source")
-    reading = read_shards(source, folder / "rows", plan.detect, plan.gate, plan.workers, heard)
+    reading = read_shards(source, folder / "rows", plan.detect, plan.gate, plan.workers, callback)
     rows = rows_of_shards(folder / "rows")
     _check_labels(rows, source)
     least = source.min_class_rows if plan.min_class_rows is None else plan.min_class_rows
@@ -221,7 +202,7 @@ def _build(source: Source, folder: Path, written: Path, plan: Plan, heard: Progr
     if plan.threshold is not None:
         finder = DuplicateFinder(folder / "duplicates", threshold=plan.threshold, seed=plan.seed)
         mark = first_marker(source.provenance().get("columns", {}))
-        result = near_duplicates(finder, folder / "rows", heard, mark)
+        result = near_duplicates(finder, folder / "rows", callback, mark)
         reports["near_duplicates"] = merge(
             rows, result, folder / "rows", partial(_split, plan=plan)
         )
@@ -229,12 +210,12 @@ def _build(source: Source, folder: Path, written: Path, plan: Plan, heard: Progr
     reports["thinned_out"] = _thin(rows, plan.english_share, plan.seed)
     _check_parts(rows)
     _write(rows, folder / "rows", written, {
-        "provenance": {"source": source.provenance(), "plan": _told(plan, least)},
+        "provenance": {"source": source.provenance(), "plan": _settings_of(plan, least)},
         "reports": reports,
-    }, plan.full, heard)  # fmt: skip
+    }, plan.full, callback)  # fmt: skip
 
 
-def _told(plan: Plan, least: int) -> dict[str, Any]:
+def _settings_of(plan: Plan, least: int) -> dict[str, Any]:
     """Options that decide what the corpus holds."""
     note = asdict(plan) | {"min_class_rows": least}
     del note["workers"]
@@ -308,9 +289,9 @@ def _sized(plan: Plan, rows: Rows) -> tuple[Plan, list[str]]:
     """The plan with a size for every part, and the parts whose size was chosen."""
     kept = np.bincount(rows.language[rows.part != OUT], minlength=len(rows.languages))
     counts = dict(zip(rows.languages, kept.tolist(), strict=True))
-    given = {"validation": plan.validation, "test": plan.test}
-    chosen = [part for part, size in given.items() if size is None]
-    return replace(plan, **part_sizes(given, counts)), chosen
+    sizes = {"validation": plan.validation, "test": plan.test}
+    chosen = [part for part, size in sizes.items() if size is None]
+    return replace(plan, **part_sizes(sizes, counts)), chosen
 
 
 def _split(rows: Rows, plan: Plan) -> NDArray[np.int8]:
@@ -372,12 +353,17 @@ def _check_parts(rows: Rows) -> None:
 
 
 def _write(
-    rows: Rows, shard_folder: Path, out: Path, told: dict[str, Any], full: bool, heard: Progress
+    rows: Rows,
+    shard_folder: Path,
+    out: Path,
+    header: dict[str, Any],
+    full: bool,
+    callback: Callback,
 ) -> None:
     """Write the parts and their description."""
     names = (*PARTS, FULL) if full else PARTS
     writers = {name: PartWriter(out / f"{name}.parquet") for name in names}
-    heard.start("writing", len(rows))
+    callback.on_stage_start("writing", len(rows))
     end = 0
     for path in shard_paths(shard_folder):
         frame = pl.read_parquet(path, glob=False)
@@ -388,12 +374,12 @@ def _write(
             writers[name].write(frame.filter(part == p))
         if full:
             writers[FULL].write(frame.filter(part != OUT))
-        heard.advance(len(frame))
-    describe(writers, rows, told, out)
+        callback.on_progress(len(frame))
+    describe(writers, rows, header, out)
 
 
 def describe(
-    writers: Mapping[str, PartWriter], rows: Rows, told: Mapping[str, Any], out: Path
+    writers: Mapping[str, PartWriter], rows: Rows, header: Mapping[str, Any], out: Path
 ) -> None:
     """Close the files of the parts and write what is in them.
 
@@ -402,7 +388,7 @@ def describe(
     writers : mapping
         Name of a part -> its writer, to which every row was given.
     rows : Rows
-    told : mapping
+    header : mapping
         ``provenance`` and ``reports``.
     out : Path
         Folder of the corpus.
@@ -418,6 +404,6 @@ def describe(
     }
     content = {
         "version": VERSION, "digest": corpus_digest(rows.classes, hashes),
-        "classes": list(rows.classes), "statistics": statistics(rows), **told, "files": files,
+        "classes": list(rows.classes), "statistics": statistics(rows), **header, "files": files,
     }  # fmt: skip
     write_json(out / DESCRIPTION, content)

@@ -68,8 +68,8 @@ def refuse_countries(codes: pl.Series, where: str) -> None:
     DataError
         With the code ``country``.
     """
-    given = codes.to_frame("code").select(_first_part("code")).to_series()
-    result = given.filter(given.is_in(list(COUNTRIES)))
+    firsts = codes.to_frame("code").select(_first_part("code")).to_series()
+    result = firsts.filter(firsts.is_in(list(COUNTRIES)))
     if len(result):
         code = str(result[0])
         raise DataError(
@@ -78,7 +78,7 @@ def refuse_countries(codes: pl.Series, where: str) -> None:
         )  # fmt: skip
 
 
-def meant_code(given: str, known: Collection[str]) -> str | None:
+def meant_code(code: str, known: Collection[str]) -> str | None:
     """The code among some that the beginning of a name such as ``German`` is; None without one.
 
     Examples
@@ -86,7 +86,7 @@ def meant_code(given: str, known: Collection[str]) -> str | None:
     >>> meant_code("Germany", ["de", "en"]), meant_code("zz", ["de", "en"])
     ('de', None)
     """
-    plain = given.strip().lower()
+    plain = code.strip().lower()
     return next((c for c in (FOLDED.get(plain[:3]), plain[:2]) if c in known), None)
 
 

@@ -19,7 +19,7 @@ from trueness.reading import as_texts
 NONE = "[none]"
 """What stands for a missing value."""
 TENTHS = np.arange(1, 10) / 10
-Cuts = Mapping[str, Sequence[float]]
+BinEdges = Mapping[str, Sequence[float]]
 """Column of numbers -> ends of its tenths but the last."""
 
 
@@ -90,7 +90,7 @@ def check_fields(fields: Sequence[str], numbers: Iterable[str]) -> None:
 
 
 def with_fields(
-    table: pl.DataFrame, titles: pl.Series, fields: Sequence[str], numbers: Cuts, where: str
+    table: pl.DataFrame, titles: pl.Series, fields: Sequence[str], numbers: BinEdges, where: str
 ) -> pl.Series:
     """Titles with their fields behind them; a missing title stays missing.
 
@@ -121,9 +121,9 @@ def with_fields(
     parts = [titles]
     for name in fields:
         parts += [_constant(marker(name), titles), _texts(table, name, where).fill_null(NONE)]
-    for name, cuts in numbers.items():
+    for name, bin_edges in numbers.items():
         values = numbers_of(table, name, where).to_numpy()
-        tenths = np.searchsorted(np.asarray(cuts, np.float64), values, side="right")
+        tenths = np.searchsorted(np.asarray(bin_edges, np.float64), values, side="right")
         words = np.where(np.isnan(values), NONE, np.char.add("q", tenths.astype(np.str_)))
         parts += [_constant(marker(name), titles), pl.Series(words, dtype=pl.String)]
     whole = pl.DataFrame([part.alias(str(i)) for i, part in enumerate(parts)])

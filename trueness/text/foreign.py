@@ -27,7 +27,7 @@ class Digested(Protocol):
         ...
 
 
-Looked = TypeVar("Looked", bound=Digested)
+Inspected = TypeVar("Inspected", bound=Digested)
 
 
 def content_digest(place: Path, files: Sequence[Path]) -> str:
@@ -69,7 +69,7 @@ def content_digest(place: Path, files: Sequence[Path]) -> str:
     return digest
 
 
-def located(of: str, digest: str, look: Callable[[str], Looked]) -> Looked:
+def located(of: str, digest: str, inspect: Callable[[str], Inspected]) -> Inspected:
     """Content of a digest: where it is said to lie, or where it was seen last on this machine.
 
     Parameters
@@ -78,7 +78,7 @@ def located(of: str, digest: str, look: Callable[[str], Looked]) -> Looked:
         Name or place that a spec gives.
     digest : str
         The last word of it are the digits.
-    look : callable
+    inspect : callable
         Place to what lies there; refuses with a `DataError`.
 
     Raises
@@ -90,7 +90,7 @@ def located(of: str, digest: str, look: Callable[[str], Looked]) -> Looked:
     refused, other = "", ""
     for place in [of, *_seen(digest.rpartition(" ")[2])]:
         try:
-            result = look(place)
+            result = inspect(place)
         except DataError as error:
             refused = refused or str(error)
             continue

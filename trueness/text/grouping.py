@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from trueness.callback import Callback
 from trueness.text.corpus import PARTS
 from trueness.text.duplicates import DuplicateFinder, join
 from trueness.text.fields import titles_only
@@ -17,7 +18,7 @@ from trueness.text.shards import shard_paths
 from trueness.text.statistics import OUT, Rows
 
 if TYPE_CHECKING:
-    from trueness.text.building import Progress
+    pass
 
 EXAMPLES = 5
 """Pairs of texts that a report shows."""
@@ -25,15 +26,15 @@ _CHARACTERS = 160
 
 
 def near_duplicates(
-    finder: DuplicateFinder, folder: Path, heard: Progress, mark: str | None = None
+    finder: DuplicateFinder, folder: Path, callback: Callback, mark: str | None = None
 ) -> NDArray[np.int64]:
     """Cluster of near-duplicates of every text of the shards, up to a mark, (n,)."""
     paths = shard_paths(folder)
-    heard.start("near-duplicates", len(paths))
+    callback.on_stage_start("near-duplicates", len(paths))
     for path in paths:
         texts = pl.read_parquet(path, columns=["text"], glob=False)["text"]
         finder.add(titles_only(texts, mark))
-        heard.advance(1)
+        callback.on_progress(1)
     return finder.clusters()
 
 

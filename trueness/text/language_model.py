@@ -40,7 +40,7 @@ class LanguageModel:
     --------
     >>> texts = ["red shoe", "rote Schuhe"] * 50
     >>> model = LanguageModel.learned(texts, np.array(["en", "de"] * 50))
-    >>> codes, p = model.told(["Schuhe"])
+    >>> codes, p = model.predict(["Schuhe"])
     >>> codes.tolist(), bool(p[0] > 0.9)
     (['de'], True)
     """
@@ -63,7 +63,7 @@ class LanguageModel:
         prior = np.log(np.bincount(which) / len(which))
         return cls(tuple(names.tolist()), weights.astype(np.float32), prior.astype(np.float32))
 
-    def told(self, texts: list[str]) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
+    def predict(self, texts: list[str]) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
         """Likeliest language of each text, (n,), and its probability, (n,)."""
         p = softmax(_counts(texts) @ self.weights.T.astype(np.float64) + self.prior, axis=1)
         return np.array(self.languages)[p.argmax(axis=1)], p.max(axis=1)

@@ -75,16 +75,16 @@ def detect(
     return np.array(codes, dtype=np.str_), confidence
 
 
-class Teller(Protocol):
+class LanguagePredictor(Protocol):
     """Tells languages of texts, such as `trueness.text.language_model.LanguageModel`."""
 
-    def told(self, texts: list[str]) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
+    def predict(self, texts: list[str]) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
         """Likeliest language of each text, (n,), and its probability, (n,)."""
         ...
 
 
-def detect_among(
-    texts: Texts, counts: Mapping[str, int], model: Teller | None = None
+def detect_with_prior(
+    texts: Texts, counts: Mapping[str, int], model: LanguagePredictor | None = None
 ) -> NDArray[np.str_]:
     """Codes (n,) of texts that come from known languages; others are found where they are plain.
 
@@ -107,7 +107,7 @@ def detect_among(
     >>> detect(["Slim fit cotton shirt, navy"])[0].tolist()
     ['und']
     >>> texts = ["Slim fit cotton shirt, navy", "Rote Laufschuhe für Damen"]
-    >>> detect_among(texts, {"en": 9, "de": 1}).tolist()
+    >>> detect_with_prior(texts, {"en": 9, "de": 1}).tolist()
     ['en', 'de']
     """
     column = string_column(texts)
@@ -116,8 +116,8 @@ def detect_among(
     if model is not None:
         unsure = np.flatnonzero((codes == UNDETERMINED) & (confidence > 0))
         if len(unsure):
-            note, p = model.told(column[unsure].to_list())
-            codes[unsure] = np.where(p >= GATE, note, UNDETERMINED)
+            language, p = model.predict(column[unsure].to_list())
+            codes[unsure] = np.where(p >= GATE, language, UNDETERMINED)
         return codes.astype(np.str_)
     prior = {code: n for code, n in counts.items() if n > 0 and code in known_languages()}
     shown = _shown(column)

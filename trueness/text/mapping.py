@@ -25,7 +25,7 @@ CATEGORIES = (
 """Names of the product-corpus scheme; labels of the rows are spelled like this."""
 
 _BLOCK_BYTES = 16 << 20
-_NAMES_TOLD = 50
+_NAMES_KEPT = 50
 _NO_CATEGORY = -1
 _CONFLICT = -2
 _FIRST_UNKNOWN = -3
@@ -151,12 +151,12 @@ def _code(name: str, codes: dict[str, int]) -> int:
     if known is not None:
         return known
     lowest = min([*codes.values(), _CONFLICT])
-    return max(lowest - 1, _FIRST_UNKNOWN - _NAMES_TOLD)
+    return max(lowest - 1, _FIRST_UNKNOWN - _NAMES_KEPT)
 
 
 def _unknown(codes: dict[str, int]) -> tuple[str, ...]:
     names = {code: name for name, code in reversed(codes.items()) if code <= _FIRST_UNKNOWN}
-    names[_FIRST_UNKNOWN - _NAMES_TOLD] = "(others)"
+    names[_FIRST_UNKNOWN - _NAMES_KEPT] = "(others)"
     return tuple(names[code] for code in sorted(names, reverse=True))
 
 

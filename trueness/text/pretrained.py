@@ -150,7 +150,7 @@ def open_folder(path: Path) -> PretrainedFolder:
     return result
 
 
-def look_at_folder(of: str, beside: Path) -> PretrainedFolder:
+def inspect_folder(of: str, base_folder: Path) -> PretrainedFolder:
     """The folder that a spec names, seen from another one.
 
     Raises
@@ -158,10 +158,10 @@ def look_at_folder(of: str, beside: Path) -> PretrainedFolder:
     DataError
         As `open_folder`.
     """
-    return open_folder(beside / of)
+    return open_folder(base_folder / of)
 
 
-def find_folder(of: str, digest: str, beside: Path = Path()) -> PretrainedFolder:
+def find_folder(of: str, digest: str, base_folder: Path = Path()) -> PretrainedFolder:
     """The folder of a digest: the one that is named, or where it was seen last.
 
     Raises
@@ -169,7 +169,7 @@ def find_folder(of: str, digest: str, beside: Path = Path()) -> PretrainedFolder
     DataError
         As `trueness.text.foreign.located`.
     """
-    return located(of, digest, lambda place: look_at_folder(place, beside))
+    return located(of, digest, lambda place: inspect_folder(place, base_folder))
 
 
 # ------------------------------------------------------------------------------------- inspection

@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trueness import interrupts
+from trueness.callback import Callback
 from trueness.errors import DataError
 from trueness.text.corpus import COLUMNS, UNDETERMINED
 from trueness.text.fields import first_marker, titles_only
@@ -23,7 +24,7 @@ from trueness.text.sources import Piece, Source
 from trueness.text.statistics import Rows
 
 if TYPE_CHECKING:
-    from trueness.text.building import Progress
+    pass
 
 MOST_CLASSES = 10_000
 _SHARD = COLUMNS | {"given": pl.Boolean, "characters": pl.Int32}
@@ -57,7 +58,7 @@ class _Job:
 
 
 def read_shards(
-    source: Source, folder: Path, detect: bool, gate: float, workers: int, heard: Progress
+    source: Source, folder: Path, detect: bool, gate: float, workers: int, callback: Callback
 ) -> Reading:
     """Read all pieces of a source into shards, in processes of their own if there are several.
 
@@ -67,7 +68,7 @@ def read_shards(
         _Job(source, piece, number, folder, detect, gate)
         for number, piece in enumerate(source.pieces())
     ]
-    heard.start("reading", sum(job.piece.size for job in jobs))
+    callback.on_stage_start("reading", sum(job.piece.size for job in jobs))
     whole = Reading()
     for job, reading in zip(jobs, _map(jobs, workers), strict=True):
         whole.add(reading)
@@ -76,7 +77,7 @@ def read_shards(
                 f"{job.piece.name}: the archive inflates beyond {source.max_bytes:,} bytes so far; "
                 "refused (--max-gb sets the limit)"
             )
-        heard.advance(job.piece.size)
+        callback.on_progress(job.piece.size)
     return whole
 
 
@@ -117,20 +118,20 @@ def _described(frame: pl.DataFrame, detect: bool, gate: float, mark: str | None)
 
     Languages are told from what stands before a mark.
     """
-    given = frame["language"].is_not_null()
+    has_language = frame["language"].is_not_null()
     language = frame["language"].fill_null(UNDETERMINED)
-    confidence = given.cast(pl.Float32)
-    if detect and not given.all():
+    confidence = has_language.cast(pl.Float32)
+    if detect and not has_language.all():
         from trueness.text.languages import detect as tell
 
-        codes, sure = tell(titles_only(frame["text"].filter(~given), mark), gate=gate)
-        where = (~given).arg_true()
+        codes, sure = tell(titles_only(frame["text"].filter(~has_language), mark), gate=gate)
+        where = (~has_language).arg_true()
         language = language.scatter(where, pl.Series(codes))
         confidence = confidence.scatter(where, pl.Series(sure))
     return frame.with_columns(
         language=language,
         language_confidence=confidence,
-        given=given,
+        given=has_language,
         characters=pl.col("text").str.len_chars().cast(pl.Int32),
     )
 

@@ -154,7 +154,7 @@ class TextSignatures:
             low, high = (np.searchsorted(ours[order], theirs, side) for side in ("left", "right"))
             counts = np.minimum(high - low, MOST_ALIKE)
             ends = np.cumsum(counts)
-            for some in np.split(np.arange(len(other)), _cuts(ends)):
+            for some in np.split(np.arange(len(other)), _split_points(ends)):
                 many = counts[some]
                 begin = np.repeat(low[some] - (np.cumsum(many) - many), many)
                 yield np.repeat(some, many), order[begin + np.arange(int(many.sum()))]
@@ -173,7 +173,7 @@ def _band(sketch: NDArray[np.uint8], first: int, rows: int) -> NDArray[np.uint64
     return wide.view(np.uint64)[:, 0]
 
 
-def _cuts(ends: Index) -> Index:
+def _split_points(ends: Index) -> Index:
     """Where pairs are cut so that not too many are compared at once."""
     total = int(ends[-1]) if len(ends) else 0
     return np.unique(np.searchsorted(ends, np.arange(PAIRS_AT_ONCE, total, PAIRS_AT_ONCE)))

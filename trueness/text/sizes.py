@@ -53,7 +53,7 @@ def chosen_size(part: str, counts: Mapping[str, int]) -> float:
     return max([LEAST[part], *(size for size in sizes if size <= LARGEST[part])])
 
 
-def sizes_told(
+def size_notes(
     chosen: Sequence[str], sizes: Mapping[str, float], counts: Mapping[str, Mapping[str, int]]
 ) -> list[str]:
     """Sentences about the sizes of the parts: which were chosen, and which languages are no slices.
@@ -99,7 +99,7 @@ def _small(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
     return notes
 
 
-def part_sizes(given: Mapping[str, float | None], counts: Mapping[str, int]) -> dict[str, Any]:
+def part_sizes(sizes: Mapping[str, float | None], counts: Mapping[str, int]) -> dict[str, Any]:
     """Size of each part: the one that is given, else the one that is chosen.
 
     Examples
@@ -108,4 +108,4 @@ def part_sizes(given: Mapping[str, float | None], counts: Mapping[str, int]) -> 
     {'validation': 0.12, 'test': 0.3}
     """
     return {part: chosen_size(part, counts) if size is None else size
-            for part, size in given.items()}  # fmt: skip
+            for part, size in sizes.items()}  # fmt: skip

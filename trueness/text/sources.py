@@ -108,14 +108,14 @@ def cleaned(frame: pl.DataFrame, max_chars: int | None = None) -> tuple[pl.DataF
         Longer texts are cut.
     """
     refuse_countries(frame["language"], "a row")
-    text, given = clean_text("text"), pl.col("language").str.strip_chars()
+    text, language = clean_text("text"), pl.col("language").str.strip_chars()
     if max_chars is not None:
         at_least("max_chars", max_chars, 1)
     frame = frame.with_columns(
         text=text if max_chars is None else text.str.slice(0, max_chars).str.strip_chars_end(),
         label=clean_label("label"),
         language=language_code("language"),
-        foreign=given.str.len_bytes() > 0,
+        foreign=language.str.len_bytes() > 0,
     )
     no_text = pl.col("text").is_null() | (pl.col("text") == "")
     no_label = pl.col("label").is_null() | (pl.col("label") == "")

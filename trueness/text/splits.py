@@ -157,7 +157,7 @@ def _teach_every_label(
     lots: NDArray[np.uint64],
 ) -> None:  # fmt: skip
     """Move one cluster into train for a label that has none there; `part` is changed in place."""
-    taught = np.bincount(labels[part[clusters] == 0], minlength=labels.max(initial=-1) + 1)
-    for label in np.flatnonzero(taught == 0):
+    n_train = np.bincount(labels[part[clusters] == 0], minlength=labels.max(initial=-1) + 1)
+    for label in np.flatnonzero(n_train == 0):
         mine = clusters[labels == label]
         part[mine[lots[mine].argmin()]] = 0

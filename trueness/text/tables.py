@@ -75,7 +75,7 @@ class Columns:
     @property
     def unknown(self) -> tuple[str, ...]:
         """Columns of numbers whose tenths are not known."""
-        return tuple(name for name, cuts in self.numbers.items() if not cuts)
+        return tuple(name for name, bin_edges in self.numbers.items() if not bin_edges)
 
     def with_tenths(self, tables: Iterable[pl.DataFrame], where: str) -> Columns:
         """The same with the tenths of its numbers."""
@@ -83,7 +83,7 @@ class Columns:
             return self
         return replace(self, numbers={**self.numbers, **tenths_of(tables, self.unknown, where)})
 
-    def found(self, names: Sequence[str], where: str, titles_only: bool = False) -> Columns:
+    def resolve(self, names: Sequence[str], where: str, titles_only: bool = False) -> Columns:
         """Roles filled from the names of a table.
 
         Raises
@@ -143,17 +143,17 @@ class Table:
     def prepared(self, folder: Path) -> Self:
         """The same table, its columns known."""
         del folder
-        among = {*self.columns.taken, *_GUESSED}
+        known = {*self.columns.taken, *_GUESSED}
         many = ending(self.path) in (".jsonl", ".ndjson")
-        names = names_of(self.path, among if many else None, separator=self.separator)
-        columns = self.columns.found(names, str(self.path), self.titles_only)
+        names = names_of(self.path, known if many else None, separator=self.separator)
+        columns = self.columns.resolve(names, str(self.path), self.titles_only)
         wanted = list(columns.unknown)
         parts = portions(self.path, wanted, separator=self.separator, rows=BATCH_ROWS)
         return replace(self, columns=columns.with_tenths((p.frame for p in parts), str(self.path)))
 
     def provenance(self) -> dict[str, Any]:
         """Name of the file and the columns taken."""
-        return {"kind": "table", "table": self.path.name, **_told(self)}
+        return {"kind": "table", "table": self.path.name, **_settings_of(self)}
 
     def pieces(self) -> list[Piece]:
         """The file."""
@@ -191,7 +191,7 @@ class DatasetFolder:
         """The same folder, its columns known."""
         del folder
         names = next(iter(self._splits().values())).column_names
-        columns = self.columns.found(names, str(self.path), self.titles_only)
+        columns = self.columns.resolve(names, str(self.path), self.titles_only)
         frames = (
             pl.DataFrame(pl.from_arrow(part))
             for split in self._splits().values()
@@ -201,7 +201,7 @@ class DatasetFolder:
 
     def provenance(self) -> dict[str, Any]:
         """Name of the folder and the columns taken."""
-        return {"kind": "dataset", "dataset": self.path.name, **_told(self)}
+        return {"kind": "dataset", "dataset": self.path.name, **_settings_of(self)}
 
     def pieces(self) -> list[Piece]:
         """Splits in the order of their names."""
@@ -229,14 +229,14 @@ class DatasetFolder:
         return {n: s for n, s in result.items() if n != _FULL or len(result) == 1}
 
 
-def _told(source: Table | DatasetFolder) -> dict[str, Any]:
+def _settings_of(source: Table | DatasetFolder) -> dict[str, Any]:
     one = source.columns
     columns = {role: getattr(one, role) for role in (*GUESSES, "hierarchy")}
     return {
         "columns": {
             **columns, "text": list(one.text), "parents": list(one.parents),
             "fields": list(one.fields),
-            "numbers": {name: list(cuts) for name, cuts in one.numbers.items()},
+            "numbers": {name: list(bin_edges) for name, bin_edges in one.numbers.items()},
         },
         "titles_only": source.titles_only, "max_chars": source.max_chars,
     }  # fmt: skip
@@ -248,18 +248,18 @@ def _batches(
     prefix: str = "",
 ) -> Iterator[Batch]:
     """Cleaned batches; rows without an id are called by their number."""
-    begun = 0
+    offset = 0
     for frame, skipped in frames:
-        rows = _roles(frame, source.columns, begun, prefix)
+        rows = _roles(frame, source.columns, offset, prefix)
         most = source.max_chars
         if source.columns.fields or source.columns.numbers:  # the title is cut, not what follows
             rows, most = _with_fields(rows, frame, source), None
         chosen, dropped = cleaned(rows, most)
         yield Batch(chosen, len(frame) + skipped.total(), skipped + dropped)
-        begun += len(frame)
+        offset += len(frame)
 
 
-def _roles(frame: pl.DataFrame, columns: Columns, begun: int, prefix: str) -> pl.DataFrame:
+def _roles(frame: pl.DataFrame, columns: Columns, offset: int, prefix: str) -> pl.DataFrame:
     """Columns id, text, label, language, cluster of a table."""
     frame = without_missing(frame)
     for name in columns.taken:
@@ -269,7 +269,7 @@ def _roles(frame: pl.DataFrame, columns: Columns, begun: int, prefix: str) -> pl
                             "several, or a row for each", "column_type")  # fmt: skip
     if columns.parents or columns.hierarchy:
         check_levels(frame, columns.path, columns.hierarchy)
-    number = pl.int_range(begun, begun + pl.len(), dtype=pl.Int64).cast(pl.String)
+    number = pl.int_range(offset, offset + pl.len(), dtype=pl.Int64).cast(pl.String)
     called = pl.format("{}{}", pl.lit(prefix), number)
     kind = frame.schema[columns.cluster] if columns.cluster else pl.Int64()
     whole = kind.is_integer() and kind not in (pl.UInt64, pl.UInt128, pl.Int128)

@@ -165,7 +165,7 @@ def kept_files(model: TitlesModel, tokenizer: Path) -> dict[str, bytes]:
 
 
 def _kept(model: Any) -> tuple[str, ...]:  # noqa: ANN401 - of titles
-    if not model.begun:
+    if not model.is_pretrained:
         return (TOKENIZER,)
     return (TOKENIZER, CONFIG) if model.tune.whole else ()
 

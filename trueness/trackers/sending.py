@@ -138,7 +138,7 @@ def send(
     done: list[LoggedRun] = []
     for run in runs.values():
         there = experiment or campaign or _campaign_of(store, run)
-        with _answering(kind, uri):
+        with _translate_errors(kind, uri):
             tracker = trackers.get(there) or trackers.setdefault(there, opened(uri, there))
             known = tracker.find(run.key)
         name = name_of(store, run)
@@ -154,7 +154,7 @@ def _sent(
     """Where a run is, sent now; the ledger records the evaluation."""
     record_access(store, [run], "log", kind)
     entry = entry_of(store, run, name, page)
-    with _answering(kind, uri):
+    with _translate_errors(kind, uri):
         return tracker.log(entry)
 
 
@@ -165,7 +165,7 @@ def _campaign_of(store: AnyStore, run: Run) -> str:
 
 
 @contextmanager
-def _answering(kind: Kind, uri: str | None) -> Generator[None]:
+def _translate_errors(kind: Kind, uri: str | None) -> Generator[None]:
     """Turn whatever a tracker raises into one line that shows no password."""
     try:
         with translate_errors(f"{NAMES[kind]}{f' at {uri}' if uri else ''}", "tracker"):

@@ -36,8 +36,8 @@ from trueness.models.layers import trained
 from trueness.models.titles_networks import TitleNetwork, build_network, load_weights
 from trueness.spec.titles import TitlesSpec
 
-TOLD_EVERY_S = 1.0
-"""Seconds between two words to the listener; reading the loss waits for the device."""
+REPORT_EVERY_S = 1.0
+"""Seconds between two words to the callback; reading the loss waits for the device."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class _Training:
         read = data.width if data.folder is None else data.folder
         network = build_network(spec.model, read, len(data.classes), generator)
         if start is not None:
-            load_weights(network, start, heads=spec.model.begun)
+            load_weights(network, start, heads=spec.model.is_pretrained)
         self.model: TitleNetwork = network.to(self.name)
         pooled = self.model.pooled
         self.pooled = torch.compile(pooled, dynamic=True) if setting.compiled else pooled
@@ -394,7 +394,7 @@ def _epoch(training: _Training, saving: Saving | None, tell: Report) -> None:
         training.make(update)
         unheard, now = unheard + 1, time.monotonic()
         place.seconds = earlier + now - began
-        if now - reported > TOLD_EVERY_S:
+        if now - reported > REPORT_EVERY_S:
             tell(("advance", unheard, place.texts, training.mean_loss()))
             reported, unheard = now, 0
         if saving is not None and now - saved > 60 * saving.every_minutes:

@@ -44,7 +44,7 @@ class Totals:
 
     weight: float
     texts: int
-    taught: int
+    n_with_teacher: int
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class Objective:
     def totals(self, update: Sequence[Rows]) -> Totals:
         """Totals of an update's batches."""
         rows = np.concatenate(update)
-        taught = 0 if self.place_of is None else int((self.place_of[rows] >= 0).sum())
-        return Totals(float(self.weight_of[rows].sum()), len(rows), taught)
+        n_with_teacher = 0 if self.place_of is None else int((self.place_of[rows] >= 0).sum())
+        return Totals(float(self.weight_of[rows].sum()), len(rows), n_with_teacher)
 
     def __call__(self, model: TitleNetwork, pooled: Tensor, batch: Batch, totals: Totals) -> Tensor:
         """Part of a batch in the loss of its update, (); `pooled` (B, d) is what the model made."""
@@ -109,8 +109,8 @@ class Objective:
         if self.loss.contrastive is not None:
             contrast = self._contrast(model.project(pooled).float(), batch)
             value = value + contrast * (len(each) / totals.texts)
-        if self.loss.teacher is not None and totals.taught:
-            value = value + self._teach(logits, batch) / totals.taught
+        if self.loss.teacher is not None and totals.n_with_teacher:
+            value = value + self._teach(logits, batch) / totals.n_with_teacher
         return value
 
     def _group(self, batch: Batch) -> Tensor:

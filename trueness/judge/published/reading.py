@@ -76,8 +76,8 @@ def read_published(path: str | Path, separator: str | None = None) -> list[Publi
         If it is no such file, or a number cannot be right; the message names the line.
     """
     path = Path(path)
-    given = read_table(path, separator=separator)
-    header = [name.strip() for name in given.entire(str(path)).columns]
+    table = read_table(path, separator=separator)
+    header = [name.strip() for name in table.entire(str(path)).columns]
     check_names(path, header)
     known = [name for name in (*SHARES, *COUNTS) if name in header]
     if "exp_id" not in header or not known:
@@ -87,7 +87,7 @@ def read_published(path: str | Path, separator: str | None = None) -> list[Publi
             f"{', '.join((*SHARES, *COUNTS))} are needed", "missing_column",
         )  # fmt: skip
     rows: dict[str, PublishedResult] = {}
-    for line, cells in zip(given.lines.tolist(), given.frame.iter_rows(), strict=True):
+    for line, cells in zip(table.lines.tolist(), table.frame.iter_rows(), strict=True):
         where = f"{path}:{line}"
         texts = ("" if cell is None else str(cell).strip() for cell in cells)
         row = dict(zip(header, texts, strict=True))

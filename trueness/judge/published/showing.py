@@ -97,7 +97,7 @@ PUBLISHED = (
     Column("shrunk", "share_only", 6), Column("recall,\npublished", "share", 4),
     Column("AUC,\npublished", "estimate", 7),
 )  # fmt: skip
-BESIDE = (
+WITH_RUNS = (
     Column("precision,\nmeasured", "share", 8), Column("recall,\nmeasured", "share", 3),
     Column("AUC,\nmeasured", "estimate", 7), Column("runs", "count", 2),
     Column("outside", weight=8, help="Published values outside of the measured interval."),
@@ -106,10 +106,10 @@ BESIDE = (
 
 def _table(comparison: PublishedComparison) -> Table:
     """Every experiment; measured columns only if something is measured."""
-    beside = any(row.runs for row in comparison.rows)
+    has_runs = any(row.runs for row in comparison.rows)
     return Table(
-        PUBLISHED + BESIDE if beside else PUBLISHED,
-        [(*_published(row), *(_measured(row) if beside else ())) for row in comparison.rows],
+        PUBLISHED + WITH_RUNS if has_runs else PUBLISHED,
+        [(*_published(row), *(_measured(row) if has_runs else ())) for row in comparison.rows],
         note="Values without counts have no interval.",
         styles=["warning" if row.outside else "" for row in comparison.rows],
     )

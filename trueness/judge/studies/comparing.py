@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trueness.document import Beside, Column, Document, Items, Section, Sentence, Table
+from trueness.document import Column, Document, HConcat, Items, Section, Sentence, Table
 from trueness.document.numbers import count, decimal, estimate, plural, short
 from trueness.judge.studies.across import Across, Group, agree
 from trueness.judge.studies.analysis import COLLAPSED, Analysis, pairs
@@ -69,7 +69,7 @@ def _summary(studies: Across) -> Section:
     return Section("All studies", [
         *(Sentence(text, "verdict") for text in studies.sentences()),
         Table(SUMMARY, [_summary_row(a) for a in studies.analyses]),
-        *([Beside(pictures)] if pictures else []),
+        *([HConcat(pictures)] if pictures else []),
     ])  # fmt: skip
 
 

@@ -16,11 +16,11 @@ from trueness.judge.studies.levels import LevelRow, grouped
 from trueness.judge.studies.trials import Trial
 from trueness.judge.studies.words import level_text
 
-MemberState: TypeAlias = dict[str, Any]
+Trace: TypeAlias = dict[str, Any]
 JITTER, PALETTE = 0.22, 8
 
 
-def error_bars(estimates: Sequence[Estimate]) -> MemberState:
+def error_bars(estimates: Sequence[Estimate]) -> Trace:
     """Error bars of estimates; of no length where there is no interval."""
 
     def length(e: Estimate, end: float | None) -> float:
@@ -44,8 +44,8 @@ def convergence(analysis: Analysis) -> Figure:
     """Value of every trial, forced ones marked, with the best so far."""
     study, best = analysis.study, analysis.best_value
     traces = [
-        _trials([t for t in study.completed if bool(t.forced) == forced], *look)
-        for forced, look in (
+        _trials([t for t in study.completed if bool(t.forced) == forced], *style)
+        for forced, style in (
             (False, ("sampled", "series-0", "circle")), (True, ("forced", "series-1", "diamond")),
         )
     ]  # fmt: skip
@@ -67,7 +67,7 @@ def convergence(analysis: Analysis) -> Figure:
     )  # fmt: skip
 
 
-def _trials(some: Sequence[Trial], name: str, colour: str, symbol: str) -> MemberState:
+def _trials(some: Sequence[Trial], name: str, colour: str, symbol: str) -> Trace:
     return {
         "x": [t.number for t in some], "y": [t.value for t in some], "mode": "markers",
         "name": name, "text": [hover(t) for t in some], "customdata": [t.key for t in some],
@@ -131,7 +131,7 @@ def importance_figure(analysis: Analysis) -> Figure:
     lower = [place - 0.19 for place in range(len(some))]
     fitted = [(y, i.additive) for y, i in zip(lower, some, strict=True) if i.additive is not None]
     bar = {"type": "bar", "orientation": "h", "width": 0.34}
-    traces: list[MemberState] = [
+    traces: list[Trace] = [
         {**bar, "x": [i.published for i in some], "y": upper, "name": "marginal (published)",
          "marker": {"color": "grey"}},
     ]  # fmt: skip
@@ -191,10 +191,10 @@ def _size_figure(group: Group, labels: Sequence[str], ends: list[float]) -> Figu
     )  # fmt: skip
 
 
-def _sized(member: Analysis, colour: str) -> list[MemberState]:
+def _sized(member: Analysis, colour: str) -> list[Trace]:
     some = [(t, v) for t, v, _ in member.study.configurations if t.parameters]
     best, label = member.best, member.study.budget
-    traces: list[MemberState] = [{
+    traces: list[Trace] = [{
         "x": [t.parameters for t, _ in some], "y": [v for _, v in some], "mode": "markers",
         "name": f"label {label}", "legendgroup": label, "text": [hover(t) for t, _ in some],
         "customdata": [t.key for t, _ in some],

@@ -31,8 +31,8 @@ def parallel_coordinates(analysis: Analysis) -> Figure | None:
     ranked = sorted(study.configurations, key=lambda one: -one[1])
     best = max(1, len(ranked) // BEST)
     traces = [
-        _lines([t for t, _, _ in some], levels, *look)
-        for some, look in (
+        _lines([t for t, _, _ in some], levels, *style)
+        for some, style in (
             (ranked[best:], ("others", "grey/0.35", 1.0)),
             (ranked[:best], ("best fifth", "series-0", 2.0)),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 
-from trueness.document import Beside, Column, Items, Section, Sentence, Shaded, Table
+from trueness.document import Column, HConcat, Items, Section, Sentence, Shaded, Table
 from trueness.document.numbers import (
     capital,
     count,
@@ -182,7 +182,7 @@ def _by_pair(covered: Coverage) -> Table:
     return Table(columns, rows, "By pair, least covered first")
 
 
-def _maps(pair: Pair) -> Beside:
+def _maps(pair: Pair) -> HConcat:
     """Trials of each combination, and the mean of their values."""
     names, most = f"{pair.names[0]} (rows) × {pair.names[1]}", max([1, *pair.counts.values()])
     invalid = any((a, b) not in pair.counts for a in _side(pair, 0) for b in _side(pair, 1))
@@ -197,7 +197,7 @@ def _maps(pair: Pair) -> Beside:
         pair, f"Mean of {names}", lambda p: decimal(pair.means[p]), pair.means,
         _limits(list(pair.means.values())),
     )  # fmt: skip
-    return Beside([trials, means])
+    return HConcat([trials, means])
 
 
 def _side(pair: Pair, which: int) -> list[Value]:
@@ -320,7 +320,7 @@ def _levels(analysis: Analysis) -> Section:
         f"than {FLAT}; supported where the whole interval of that difference over configurations "
         "agrees.",
     ])  # fmt: skip
-    return Section("Levels", [about, Beside(level_figures(analysis)), *tables])
+    return Section("Levels", [about, HConcat(level_figures(analysis)), *tables])
 
 
 def _level_row(row: LevelRow) -> tuple[object, ...]:

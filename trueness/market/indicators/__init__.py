@@ -101,11 +101,11 @@ def named_rows(names: Sequence[str]) -> list[Row]:
 def usable_rows(rows: list[Row], bars: Iterable[Bars], vix: Volatility | None = None) -> list[Row]:
     """Those of the rows whose optional inputs are given for every series."""
     series = list(bars)
-    given = {
+    available = {
         "volume": all(one.volume is not None for one in series), "volatility": vix is not None,
         "daily bars": all(one.spacing.daily for one in series),
     }  # fmt: skip
-    return [row for row in rows if all(given[need] for need in needs_of(row))]
+    return [row for row in rows if all(available[need] for need in needs_of(row))]
 
 
 def needs_of(row: Row) -> tuple[str, ...]:

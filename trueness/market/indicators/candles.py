@@ -145,7 +145,7 @@ def _harami(f: Frame) -> p.Array:
     return 1.0 * (inside & _turned(f, 1)) - 1.0 * (inside & _turned(f, -1))
 
 
-def _twins(x: p.Array) -> Condition:
+def _equal_to_last(x: p.Array) -> Condition:
     return np.abs(p.diff(x, 1)) / p.lag(x, 1) < 0.001
 
 
@@ -289,9 +289,9 @@ ROWS = (
         "1 if yesterday C > O, today C < O and C < (O[-1]+C[-1])/2 (no gap condition)",
         lambda f: p.flag(_turned(f, -1) & (f.close < p.lag(_middle(f), 1))), 1),
     Row(391, "tweezer_bottom", "a500", "1 if abs(L-L[-1])/L[-1] < 0.001 and C[-3] > C[-2] > C[-1]",
-        lambda f: p.flag(_twins(f.low) & _closes_ran(f, -1)), 3),
+        lambda f: p.flag(_equal_to_last(f.low) & _closes_ran(f, -1)), 3),
     Row(392, "tweezer_top", "a500", "1 if abs(H-H[-1])/H[-1] < 0.001 and C[-3] < C[-2] < C[-1]",
-        lambda f: p.flag(_twins(f.high) & _closes_ran(f, 1)), 3),
+        lambda f: p.flag(_equal_to_last(f.high) & _closes_ran(f, 1)), 3),
     Row(393, "reversal_pattern_count_5d", "a500",
         "sum over 5 rows of morning star + evening star + soldiers + crows + abs(harami)",
         lambda f: p.total(_bullish(f) + _bearish(f), 5), 6),

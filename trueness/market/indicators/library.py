@@ -19,8 +19,8 @@ class _Later(type):
         pandas = sys.modules.get("pandas")
         return pandas is not None and isinstance(one, getattr(pandas, cls.__name__))
 
-    def __call__(cls, *given: Any, **named: Any) -> Any:  # noqa: ANN401 - a Series or DataFrame
-        return getattr(sys.modules["pandas"], cls.__name__)(*given, **named)
+    def __call__(cls, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - a Series or DataFrame
+        return getattr(sys.modules["pandas"], cls.__name__)(*args, **named)
 
 
 def _imported() -> ModuleType:

@@ -40,7 +40,7 @@ from trueness.serve.shelf import View
 from trueness.serve.workbench import Page, Workbench, shown, ways
 
 VALUES_SHOWN = 100
-JUDGED = ("difference", "shrunk", "bound", "against", "checks")
+COMPARED = ("difference", "shrunk", "bound", "against", "checks")
 KINDS: dict[str, Kind] = {"parameters": "short", "seconds": "number", "created": "date"}
 UNKNOWN = Standing(0, None, None, None, None, [])
 UNJUDGED: dict[str, Standing] = {}
@@ -48,19 +48,19 @@ UNJUDGED: dict[str, Standing] = {}
 
 def board(bench: Workbench, request: Request) -> Page:
     """Page of a comparison group."""
-    view, query = bench.shelf.look(), Query.of(request.query_params)
+    view, query = bench.shelf.current_view(), Query.of(request.query_params)
     if not view.groups:
         return Page(
             Document("Leaderboard", [Sentence("No runs yet; `trueness run demo` makes some.")])
         )
     rows = _rows(bench, view, query, list(view.groups))
     lost = bench.record(view, (model.run for model in rows.models), "leaderboard")
-    judged = judged_rows(bench, view, rows, query.campaign)
-    done: JudgedGroup | None = judged.value
+    comparison = comparison_of(bench, view, rows, query.campaign)
+    done: JudgedGroup | None = comparison.value
     ordered = rows.ordered(query, done.standings if done else UNJUDGED)
     parts: list[Part] = [
         *lost,
-        *shown(judged, lambda result: result.above, "The verdict"),
+        *shown(comparison, lambda result: result.above, "The verdict"),
         Section("Runs", [
             *_forms(view, query, rows),
             *(_by_value(query, rows, ordered) if query.by else _page(query, rows, ordered, done)),
@@ -68,7 +68,7 @@ def board(bench: Workbench, request: Request) -> Page:
         *(done.below if done else []),
     ]  # fmt: skip
     document = Document("Leaderboard", parts, done.title if done else title_of(rows.models[0].run))
-    page = Page(document, _command(bench, query), waits=judged.pending or judged.stale)
+    page = Page(document, _command(bench, query), waits=comparison.pending or comparison.stale)
     return bench.show(view, page)
 
 
@@ -94,16 +94,16 @@ def _rows(bench: Workbench, view: View, query: Query, groups: Sequence[str]) -> 
     known = ["id", *rows.estimates, *RECORDED, *rows.settings]
     fields = query.sort, query.by, *(one[0] for one in query.conditions())
     for name in filter(None, fields):
-        if name in JUDGED:
+        if name in COMPARED:
             raise TruenessError(f"{name!r} is judged for the group, and can only be a column",
                                 "query")  # fmt: skip
     for name in filter(None, (*fields, *query.columns)):
-        if name not in (*known, *JUDGED):
+        if name not in (*known, *COMPARED):
             raise TruenessError(f"no field {name!r}; {nearest(name, known)}", "query")
     return rows
 
 
-def judged_rows(bench: Workbench, view: View, rows: Rows, campaign: str) -> Answer:
+def comparison_of(bench: Workbench, view: View, rows: Rows, campaign: str) -> Answer:
     """The judgement of a whole group, by what it is judged by."""
     question = "leaderboard", rows.group, campaign
     return bench.judge(view, question, judge_runs, rows.keys, campaign)
@@ -124,7 +124,7 @@ def _forms(view: View, query: Query, rows: Rows) -> list[Part]:
     """What a reader may choose."""
     titles = [(g, f"{title_of(r[0])} ({count(len(r))})") for g, r in view.groups.items()]
     settings = [(path, path) for path in rows.settings]
-    columns = [*((name, name) for name in (*rows.estimates, *RECORDED, *JUDGED)), *settings]
+    columns = [*((name, name) for name in (*rows.estimates, *RECORDED, *COMPARED)), *settings]
     fields = [
         Field("group", "evaluated on", "choice", rows.group, titles),
         Field("campaign", "campaign", "choice", query.campaign,
@@ -207,7 +207,7 @@ def _column(name: str, query: Query, rows: Rows, some: list[Model]) -> Column:
         numeric = all(isinstance(field_of(m, name), int | float | None) for m in some)
         kind = KINDS.get(name, "number" if numeric else "text")
         result = Column(short_name(name), kind, digits=4, help=name)
-    if name in JUDGED:
+    if name in COMPARED:
         return result
     sorted_by = (query.sort or rows.headline) == name
     rises = query.order == "ascending" if name in rows.estimates else query.order != "descending"
@@ -220,7 +220,7 @@ def _column(name: str, query: Query, rows: Rows, some: list[Model]) -> Column:
 def _cell(name: str, model: Model, standing: Standing) -> Cell:
     if name == "id":
         return Link(model.name, f"/run/{model.key}")
-    if name in JUDGED:
+    if name in COMPARED:
         return getattr(standing, name)
     if name in model.estimates:
         return model.estimates[name]

@@ -93,7 +93,7 @@ def bundles_page(bench: Workbench, request: Request) -> Page:
     if not bench.bundles:
         note = "No bundles are shown here; `trueness serve --bundles FOLDER` names some."
         return Page(Document("Bundles", [Sentence(note)]))
-    view = bench.shelf.look()
+    view = bench.shelf.current_view()
     answers = [_asked(bench, view, i) for i in range(len(bench.bundles))]
     rows = [_row(view, i, *one) for i, one in
             enumerate(zip(bench.bundles, answers, strict=True), 1)]  # fmt: skip
@@ -119,7 +119,7 @@ def bundle_page(bench: Workbench, request: Request) -> Page:
     at = _place(bench, request.path_params["number"])
     if at is None:
         raise TruenessError("no such bundle: the page of bundles has all", "no_page")
-    view, folder = bench.shelf.look(), bench.bundles[at]
+    view, folder = bench.shelf.current_view(), bench.bundles[at]
     answer = _asked(bench, view, at)
     result: Deployed | None = answer.value
     parts: list[Part] = [
@@ -141,7 +141,7 @@ def bundle_page(bench: Workbench, request: Request) -> Page:
 def bundle_places(bench: Workbench, number: str) -> dict[str, str]:
     """What came of its answers, anew whenever the log grew."""
     at = _place(bench, number)
-    answer = Answer() if at is None else _asked(bench, bench.shelf.look(), at)
+    answer = Answer() if at is None else _asked(bench, bench.shelf.current_view(), at)
     return {PLACE: to_part(answer.value.came)} if answer.value else {}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from starlette.requests import Request
 
-from trueness.document import Beside, Column, Document, Part, Section, Sentence, Shaded, Table
+from trueness.document import Column, Document, HConcat, Part, Section, Sentence, Shaded, Table
 from trueness.document.numbers import count, plural
 from trueness.document.texts import whole
 from trueness.errors import TruenessError
@@ -36,7 +36,7 @@ def compare_page(bench: Workbench, request: Request) -> Page:
     TruenessError
         With the code ``query`` unless there are two to six of them.
     """
-    view = bench.shelf.look()
+    view = bench.shelf.current_view()
     keys = list(dict.fromkeys(request.query_params.getlist("run")))
     if not 2 <= len(keys) <= MOST:
         raise TruenessError(
@@ -79,7 +79,7 @@ def compared(store: Any, keys: Sequence[str]) -> list[Part]:  # noqa: ANN401 - a
     if group.classes is not None:
         return whole([*verdict_parts(group), pairs, *further_parts(group)])
     parts = [*verdict_parts(group), main_table(group), pairs, *further_parts(group)]
-    curves = Beside([alarm_curve(named, what) for what in ("precision", "recall")])
+    curves = HConcat([alarm_curve(named, what) for what in ("precision", "recall")])
     return whole([*parts, Section("Precision and recall over the alarm rate", [curves]),
                   agreement(named)])  # fmt: skip
 

@@ -8,10 +8,11 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
+from trueness.callback import Callback
 from trueness.document import Document, Field, Form, Part, Sentence
 from trueness.document.texts import whole
 from trueness.errors import TruenessError, nearest
-from trueness.places import Place
+from trueness.places import StoreLocation
 from trueness.serve.query import words_of
 from trueness.serve.shelf import View
 from trueness.serve.workbench import Page, Workbench, linked, shown
@@ -25,7 +26,7 @@ BLOCK_DAYS = 125
 
 def features_page(bench: Workbench, request: Request) -> Page:
     """Page of the inputs of a run: all, or the one that is named."""
-    view, words = bench.shelf.look(), words_of(request.query_params, ("run", "feature"))
+    view, words = bench.shelf.current_view(), words_of(request.query_params, ("run", "feature"))
     runs, chosen = _inputs(view), view.run(words["run"]) if words["run"] else None
     if not runs and chosen is None:
         note = "No runs on bars or tables yet; `trueness run demo` makes some."
@@ -37,9 +38,9 @@ def features_page(bench: Workbench, request: Request) -> Page:
     if words["feature"] and words["feature"] not in names:
         raise TruenessError(f"no feature {words['feature']!r}; {nearest(words['feature'], names)}",
                             "query")  # fmt: skip
-    call, given = (valued, (words["feature"],)) if words["feature"] else (audited, ())
-    answer = bench.answers.ask(("features", run.key, *given), run.address, call, bench.root,
-                               run.key, view.name(run.key), *given, apart=True)  # fmt: skip
+    call, args = (valued, (words["feature"],)) if words["feature"] else (audited, ())
+    answer = bench.answers.ask(("features", run.key, *args), run.address, call, bench.root,
+                               run.key, view.name(run.key), *args, apart=True)  # fmt: skip
     parts = [_form(view, runs, run, words["feature"], names),
              *shown(answer, list, words["feature"] or "The audit")]  # fmt: skip
     title = f"{words['feature'] or 'Features'} of {view.name(run.key)} · {run.record['label']}"
@@ -88,9 +89,8 @@ def _command(run: Run[Any]) -> str:
 # ------------------------------------------------------------------------ in a process of its own
 
 
-def audited(root: Place, key: str, name: str) -> list[Part]:
+def audited(root: StoreLocation, key: str, name: str) -> list[Part]:
     """What `trueness features audit` says of the columns of a run."""
-    from trueness.attribution.importance import Silent
     from trueness.judge.features import audit_tier
     from trueness.judge.table_features import audit_table
 
@@ -102,11 +102,11 @@ def audited(root: Place, key: str, name: str) -> list[Part]:
         return [Sentence("Its columns are named one by one, and the audit is of a tier; choose a "
                          "feature.", "note")]  # fmt: skip
     result = audit_tier(data.panel.series[0], task.tier, data.volatility, PROTOCOL, BLOCK_DAYS,
-                       Silent())  # fmt: skip
+                       Callback())  # fmt: skip
     return whole(result.document().parts)
 
 
-def valued(root: Place, key: str, name: str, feature: str) -> list[Part]:
+def valued(root: StoreLocation, key: str, name: str, feature: str) -> list[Part]:
     """One column of a run by itself."""
     from trueness.judge.feature_values import feature_parts
     from trueness.tasks import task_of
@@ -116,7 +116,7 @@ def valued(root: Place, key: str, name: str, feature: str) -> list[Part]:
     return whole(feature_parts(examples, feature, run.estimands.sealed))
 
 
-def _read(root: Place, key: str, name: str) -> tuple[Run[Any], Any]:
+def _read(root: StoreLocation, key: str, name: str) -> tuple[Run[Any], Any]:
     """A run and its data.
 
     Raises

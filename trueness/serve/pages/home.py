@@ -27,7 +27,7 @@ PROCESSES = (
 
 def home(bench: Workbench) -> Page:
     """Page of the store."""
-    view = bench.shelf.look()
+    view = bench.shelf.current_view()
     parts: list[Part] = [
         Live(PLACE, running(bench, view)),
         Section("Recent runs", _recent(view)),
@@ -40,7 +40,7 @@ def home(bench: Workbench) -> Page:
 
 def places(bench: Workbench) -> dict[str, str]:
     """Places of the first page that change."""
-    return {PLACE: to_part(running(bench, bench.shelf.look()))}
+    return {PLACE: to_part(running(bench, bench.shelf.current_view()))}
 
 
 def _campaigns(view: View) -> str:

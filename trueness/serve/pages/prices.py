@@ -21,7 +21,7 @@ def prices_page(bench: Workbench, request: Request) -> Page:
     TruenessError
         With the code ``no_page`` for a run on something else.
     """
-    view = bench.shelf.look()
+    view = bench.shelf.current_view()
     run = view.run(request.path_params["key"])
     if not is_on_bars(run):
         raise TruenessError(f"the run {view.name(run.key)} is not about bars, so it has no prices",

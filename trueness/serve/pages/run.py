@@ -55,7 +55,7 @@ MOST_BODY = 4096
 
 def run_page(bench: Workbench, request: Request) -> Page:
     """Page of a stored run."""
-    view = bench.shelf.look()
+    view = bench.shelf.current_view()
     run = view.run(request.path_params["key"])
     lost = bench.record(view, [run], "show")
     answer = bench.judge(view, ("show", run.key), shown_run, run.key)
@@ -167,7 +167,7 @@ def _parts_of(run: Run[Any]) -> set[str]:
 
 def thresholds_page(bench: Workbench, request: Request) -> Page:
     """Thresholds of a run, with a slider over all of them."""
-    view = bench.shelf.look()
+    view = bench.shelf.current_view()
     run = view.run(request.path_params["key"])
     answer = bench.judge(view, ("thresholds", run.key), swept, run.key, view.name(run.key))
     at = request.query_params.get("at", "")
@@ -276,7 +276,7 @@ def opened_page(bench: Workbench, key: str, form: dict[str, str]) -> Page:
     TruenessError
         With the code ``sealed`` unless a form of this server asks.
     """
-    view = bench.shelf.look()
+    view = bench.shelf.current_view()
     run, part = view.run(key), form.get("part", "")
     if not bench.door.posts(form.get("csrf", "")):
         raise TruenessError("open a sealed part from the page of its run", "sealed")
@@ -301,7 +301,7 @@ def opened_page(bench: Workbench, key: str, form: dict[str, str]) -> Page:
 
 def files_page(bench: Workbench, request: Request) -> Page:
     """Files of a run to download; those with sealed labels are not among them."""
-    view = bench.shelf.look()
+    view = bench.shelf.current_view()
     run = view.run(request.path_params["key"])
     rows = [
         [Link(name, f"/run/{run.key}/files/{name}") if _offered(run, name) else name,
@@ -324,7 +324,7 @@ def _offered(run: Run[Any], name: str) -> bool:
 
 def file(bench: Workbench, request: Request) -> Response:
     """One file of a run."""
-    run = bench.shelf.look().run(request.path_params["key"])
+    run = bench.shelf.current_view().run(request.path_params["key"])
     name = request.path_params["name"]
     if not _offered(run, name) or (run.folder / name).is_symlink():
         raise HTTPException(404)

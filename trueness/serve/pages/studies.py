@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from trueness.document import Column, Document, Link, Part, Section, Sentence, Table
 from trueness.document.texts import whole
-from trueness.places import Address, Place
+from trueness.places import Address, StoreLocation
 from trueness.serve.workbench import Page, Workbench, shown, stamp
 
 FILE = "search.sqlite3"
@@ -21,7 +21,7 @@ BELIEVED_S = 30
 
 def studies_page(bench: Workbench, request: Request) -> Page:
     """Page of one study that is named, or of all of them."""
-    view = bench.shelf.look()
+    view = bench.shelf.current_view()
     name = request.query_params.get("name", "")[:200]
     if (stamps := _stamps(bench.root)) is None:
         note = "No studies here yet; `trueness search run` makes one."
@@ -36,7 +36,7 @@ def studies_page(bench: Workbench, request: Request) -> Page:
     return bench.show(view, page)
 
 
-def _stamps(root: Place) -> list[object] | None:
+def _stamps(root: StoreLocation) -> list[object] | None:
     """What changes with the database of a store's studies; None if there is none."""
     if isinstance(root, Address):
         return [time.monotonic() // BELIEVED_S]
@@ -54,7 +54,7 @@ def _parts(result: tuple[str, list[str], list[Part]], *, one: bool) -> list[Part
     return [Section("Studies", [Table([Column("study", "link", 9)], rows)]), *parts]
 
 
-def analysed(root: Place, names: Sequence[str]) -> tuple[str, list[str], list[Part]]:
+def analysed(root: StoreLocation, names: Sequence[str]) -> tuple[str, list[str], list[Part]]:
     """Title, names and parts of what `trueness search analyze` says."""
     from trueness.judge.studies import across, analyze
     from trueness.search.finding import find_studies

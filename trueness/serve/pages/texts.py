@@ -14,7 +14,7 @@ from trueness.document.numbers import count, percent, plural
 from trueness.document.texts import whole
 from trueness.errors import TruenessError, nearest
 from trueness.judge.errors_document import cut
-from trueness.places import Place
+from trueness.places import StoreLocation
 from trueness.serve.answers import Answer
 from trueness.serve.query import ROWS, address_of, page_of, words_of
 from trueness.serve.shelf import View
@@ -33,7 +33,7 @@ WORDS = ("show", "language", "class", "search")
 
 def texts_page(bench: Workbench, request: Request) -> Page:
     """Texts that a run was measured on, in pages of 50."""
-    view = bench.shelf.look()
+    view = bench.shelf.current_view()
     run = _run(view, request)
     words = words_of(request.query_params, WORDS, ("page",))
     page = page_of(request.query_params)
@@ -51,7 +51,7 @@ def text_page(bench: Workbench, request: Request) -> Page:
     TruenessError
         With the code ``no_page`` if there is none of that number.
     """
-    view = bench.shelf.look()
+    view = bench.shelf.current_view()
     run, number = _run(view, request), request.query_params.get("n", "")
     lost, answer = bench.record(view, [run], "errors"), _asked(bench, view, run)
     title, waits = f"A text of {view.name(run.key)}", answer.pending or answer.stale
@@ -74,14 +74,14 @@ def text_page(bench: Workbench, request: Request) -> Page:
     return Page(Document(title, parts, row["id"]), command, waits=waits)
 
 
-def every(root: Place, key: str, name: str) -> pl.DataFrame:
+def every(root: StoreLocation, key: str, name: str) -> pl.DataFrame:
     """Texts of a run; for a process of its own."""
     from trueness.labels.errors import every_text
 
     return every_text(Store(root).run(key), name)
 
 
-def moving(root: Place, key: str, text: str) -> list[Part]:
+def moving(root: StoreLocation, key: str, text: str) -> list[Part]:
     """What `trueness importance --text` says; for a process of its own."""
     from trueness.attribution.words import Asked, word_importance
 

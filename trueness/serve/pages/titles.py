@@ -25,7 +25,7 @@ from trueness.evaluation.slices import Slices
 from trueness.judge.languages import recorded_slices
 from trueness.judge.languages_figures import confusion_table
 from trueness.judge.languages_words import words_of
-from trueness.serve.pages.board import judged_rows
+from trueness.serve.pages.board import comparison_of
 from trueness.serve.query import words_of as asked_words
 from trueness.serve.rows import Rows, title_of
 from trueness.serve.shelf import View
@@ -37,7 +37,7 @@ WORDS = ("group", "run", "language")
 
 def titles_page(bench: Workbench, request: Request) -> Page:
     """Page of a comparison group on titles."""
-    view, words = bench.shelf.look(), asked_words(request.query_params, WORDS)
+    view, words = bench.shelf.current_view(), asked_words(request.query_params, WORDS)
     groups = {name: runs for name, runs in view.groups.items()
               if runs[0].estimands.kind == "classes"}  # fmt: skip
     if not groups:
@@ -48,16 +48,16 @@ def titles_page(bench: Workbench, request: Request) -> Page:
         raise TruenessError(f"no comparison group {group!r} on titles here", "query")
     rows = bench.rows(view, group, "")
     lost = bench.record(view, (model.run for model in rows.models), "leaderboard")
-    judged = judged_rows(bench, view, rows, "")
+    comparison = comparison_of(bench, view, rows, "")
     run = _chosen(view, rows, words["run"])
     result = recorded_slices(run, run.estimands.measured_on)
     parts: list[Part] = [
         *lost, Section("Methods by language", [
-            *shown(judged, lambda one: [*one.above, *_heat(one.heat)], "The verdict")]),
+            *shown(comparison, lambda one: [*one.above, *_heat(one.heat)], "The verdict")]),
         _form(view, groups, rows, {**words, "group": group, "run": run.key}, result),
         *_of_run(view, run, result, words["language"]),
     ]  # fmt: skip
-    answers = [judged]
+    answers = [comparison]
     if run.spec.task.kind == "titles":
         answers.append(bench.judge(view, ("abstention", run.key), abstention, run.key,
                                    state=run.address))  # fmt: skip

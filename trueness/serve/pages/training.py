@@ -27,7 +27,7 @@ def running_page(bench: Workbench, request: Request) -> Page:
     key = request.path_params["key"]
     if KEY.fullmatch(key) is None:
         raise TruenessError("no such run: a key has 12 hexadecimal digits", "no_run")
-    view = bench.shelf.look()
+    view = bench.shelf.current_view()
     title = f"{view.name(key)} in training"
     if key in view.runs:
         link = Sentence(f"It is stored: {view.runs[key].record['label']}.", "verdict")
@@ -47,7 +47,7 @@ def running_places(bench: Workbench, key: str) -> dict[str, str]:
     """Places of that page that change."""
     if KEY.fullmatch(key) is None:
         return {}
-    view = bench.shelf.look()
+    view = bench.shelf.current_view()
     if key in view.runs:
         return {OVER: ""}
     return {PLACE: to_part(training(view, key))}

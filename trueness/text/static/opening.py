@@ -14,11 +14,11 @@ from trueness.errors import DataError, first_line
 from trueness.files import foreign_json
 from trueness.own import check_installed, translate_errors
 from trueness.text.foreign import content_digest, located
-from trueness.text.static.given import GivenVectors, ids_beside, read_given
+from trueness.text.static.arrays import ArrayVectors, ids_file_of, read_array_vectors
 from trueness.text.static.tokens import TokenVectors, read_text, unknown_of
 from trueness.text.static.words import read_words
 
-Vectors: TypeAlias = TokenVectors | GivenVectors
+Vectors: TypeAlias = TokenVectors | ArrayVectors
 WORDLLAMA = "wordllama"
 _WEIGHTS, _WORDS = "model.safetensors", "tokenizer.json"
 
@@ -56,14 +56,14 @@ class VectorFiles:
     digest: str
 
 
-def look_at_vectors(of: str, beside: Path) -> VectorFiles:
+def inspect_vectors(of: str, base_folder: Path) -> VectorFiles:
     """Vectors that a spec names.
 
     Parameters
     ----------
     of : str
-        ``wordllama``, or a path, seen from `beside`.
-    beside : Path
+        ``wordllama``, or a path, seen from `base_folder`.
+    base_folder : Path
 
     Raises
     ------
@@ -72,7 +72,7 @@ def look_at_vectors(of: str, beside: Path) -> VectorFiles:
     SpecError
         With code ``own_missing`` if wordllama is not installed.
     """
-    name, path = _found(of, beside)
+    name, path = _resolve(of, base_folder)
     try:
         digest = content_digest(path, _FORMS[name].files(path))
     except OSError as error:
@@ -81,22 +81,22 @@ def look_at_vectors(of: str, beside: Path) -> VectorFiles:
     return VectorFiles(name, path, f"{name} {digest}")
 
 
-def open_vectors(of: str, beside: Path, digest: str | None = None) -> Vectors:
+def open_vectors(of: str, base_folder: Path, digest: str | None = None) -> Vectors:
     """Read vectors; with `digest`, those and no others, wherever they were seen last.
 
     Raises
     ------
     DataError
-        As `look_at_vectors`, or `trueness.text.foreign.located`; with code ``vectors`` or
+        As `inspect_vectors`, or `trueness.text.foreign.located`; with code ``vectors`` or
         ``vector_ids`` if the content is damaged.
     SpecError
         With code ``own_missing``.
     """
 
-    def look(place: str) -> VectorFiles:
-        return look_at_vectors(place, beside)
+    def inspect(place: str) -> VectorFiles:
+        return inspect_vectors(place, base_folder)
 
-    result = look(of) if digest is None else located(of, digest, look)
+    result = inspect(of) if digest is None else located(of, digest, inspect)
     return _FORMS[result.form].read(result.path, result.digest)
 
 
@@ -107,13 +107,13 @@ def has_wordllama() -> bool:
     return any(all(map(Path.is_file, _files_of_wordllama(Path(one)))) for one in folders)
 
 
-def _found(of: str, beside: Path) -> tuple[str, Path]:
+def _resolve(of: str, base_folder: Path) -> tuple[str, Path]:
     """Name of the form and path."""
     if of == WORDLLAMA:
         check_installed(WORDLLAMA)
         result: Any = importlib.util.find_spec(WORDLLAMA)
         return WORDLLAMA, Path(result.submodule_search_locations[0])
-    path = beside / of
+    path = base_folder / of
     if path.is_dir():
         return "model2vec", path
     names = {".vec": "fasttext", ".npy": "ids"}
@@ -166,6 +166,6 @@ _FORMS = {
     WORDLLAMA: _Form(_files_of_wordllama, _wordllama),
     "model2vec": _Form(lambda at: [at / _WEIGHTS, at / _WORDS, at / "config.json"], _model2vec),
     "fasttext": _Form(lambda at: [at], read_words),
-    "ids": _Form(lambda at: [at, ids_beside(at)], read_given),
+    "ids": _Form(lambda at: [at, ids_file_of(at)], read_array_vectors),
 }
 """Every form by its name, which its digest begins with."""

@@ -36,7 +36,7 @@ EXAMPLES = (
 
 
 @dataclass(frozen=True)
-class GivenTexts:
+class InputTexts:
     """Texts, and the table that they stand in.
 
     Attributes
@@ -60,11 +60,11 @@ class GivenTexts:
     notes: tuple[str, ...]
 
 
-def given_texts(
+def input_texts(
     source: Any, columns: Sequence[str] = (), *, language_column: str | None = None,  # noqa: ANN401
     id_column: str | None = None, recipe: Mapping[str, Any] | None = None,
     known: Collection[str] = (), separator: str | None = None,
-) -> GivenTexts:  # fmt: skip
+) -> InputTexts:  # fmt: skip
     """Read texts.
 
     Columns of a CSV file are text as it stands there: 007 stays 007.
@@ -97,7 +97,7 @@ def given_texts(
 
     Examples
     --------
-    >>> given = given_texts(["Rotwein  0,75 l", ""])
+    >>> given = input_texts(["Rotwein  0,75 l", ""])
     >>> given.texts.to_list(), given.languages
     (['Rotwein 0,75 l', ''], None)
     """
@@ -132,7 +132,7 @@ def given_texts(
         languages = _languages(plain[language_column], name)
         notes += _no_codes(plain[language_column], languages, known)
     ids = None if id_column is None else _ids(plain[id_column], name)
-    return GivenTexts(table, texts, languages, ids, tuple(notes))
+    return InputTexts(table, texts, languages, ids, tuple(notes))
 
 
 def _as_text(table: pl.DataFrame, column: str, name: str) -> pl.Series:
@@ -202,7 +202,7 @@ def _table(
         return as_frame(source), []
     if str(source) != STDIN and ending(Path(source)) in FORMATS:
         read = read_table(source, separator=separator)
-        return read.frame, list(read.told(str(source)))
+        return read.frame, list(read.all_notes(str(source)))
     if separator is not None:
         raise DataError(f"{source}: one text a line has no cells; leave out --separator",
                         "no_option")  # fmt: skip
@@ -210,17 +210,17 @@ def _table(
     return pl.DataFrame({column: lines}, schema={column: pl.String}), notes
 
 
-def _languages(given: pl.Series, name: str) -> NDArray[np.str_]:
-    refuse_countries(given, name)
-    code = given.to_frame("code").select(language_code("code").fill_null(UNDETERMINED))
+def _languages(codes: pl.Series, name: str) -> NDArray[np.str_]:
+    refuse_countries(codes, name)
+    code = codes.to_frame("code").select(language_code("code").fill_null(UNDETERMINED))
     return code.to_series().to_numpy().astype(np.str_)
 
 
 def _no_codes(
-    given: pl.Series, codes: NDArray[np.str_], known: Collection[str]
+    values: pl.Series, codes: NDArray[np.str_], known: Collection[str]
 ) -> list[str]:  # fmt: skip
     """A note on values that are no codes of languages, with what may be meant."""
-    plain = given.str.strip_chars()
+    plain = values.str.strip_chars()
     lost = plain.filter(pl.Series(codes == UNDETERMINED) & (plain.str.len_bytes() > 0))
     lost = lost.filter(lost.str.to_lowercase() != UNDETERMINED)
     if not len(lost):
@@ -235,9 +235,9 @@ def _no_codes(
     ]
 
 
-def _ids(given: pl.Series, name: str) -> NDArray[np.str_]:
-    twice = given.filter(given.is_duplicated())
-    if given.null_count() or len(twice):
-        what = "is missing in some rows" if given.null_count() else f"{twice[0]} stands twice"
+def _ids(values: pl.Series, name: str) -> NDArray[np.str_]:
+    twice = values.filter(values.is_duplicated())
+    if values.null_count() or len(twice):
+        what = "is missing in some rows" if values.null_count() else f"{twice[0]} stands twice"
         raise DataError(f"{name}: the id {what}", "ids")
-    return given.to_numpy().astype(np.str_)
+    return values.to_numpy().astype(np.str_)

@@ -15,7 +15,7 @@ import numpy as np
 from trueness.spec import Spec
 
 GRACE = 10
-"""Epochs in a row after which a state is an incident."""
+"""Epochs in a row after which a state is a warning."""
 COLLAPSED_WIDTH = 0.2
 """Span of the probabilities on the validation days, in standard deviations of their labels, below
 which they say nothing."""
@@ -34,7 +34,7 @@ Row = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Incident:
+class TrainingWarning:
     """A state that lasted from `epoch` (1 is the first) to `until`, None if to the end."""
 
     what: str
@@ -47,8 +47,8 @@ class Incident:
         return asdict(self)
 
 
-def incidents(history: Sequence[Row], of: Spec, base_rate: float) -> list[Incident]:
-    """All incidents of a training so far.
+def training_warnings(history: Sequence[Row], of: Spec, base_rate: float) -> list[TrainingWarning]:
+    """All warnings of a training so far.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def incidents(history: Sequence[Row], of: Spec, base_rate: float) -> list[Incide
 
     Returns
     -------
-    list of Incident
+    list of TrainingWarning
         In the order of `STATES`; a state that was there from the first epoch and passed is the
         normal start of a training and is left out.
     """
@@ -74,16 +74,16 @@ def incidents(history: Sequence[Row], of: Spec, base_rate: float) -> list[Incide
             needed = 1 if what == "not finite" else min(GRACE, len(flags))
             if end - begin >= needed and (open_ or begin > 0):
                 until = None if open_ else end
-                result.append(Incident(what, begin + 1, until, state.cause(history, of)))
+                result.append(TrainingWarning(what, begin + 1, until, state.cause(history, of)))
     return result
 
 
 def is_broken(history: Sequence[Row], of: Spec, base_rate: float) -> bool:
-    """Whether a training lasts in a state that no healthy one gets into, see `incidents`.
+    """Whether a training lasts in a state that no healthy one gets into, see `training_warnings`.
 
     One that is slow to begin, or whose signal is weak, is not broken.
     """
-    still = [one for one in incidents(history, of, base_rate) if one.until is None]
+    still = [one for one in training_warnings(history, of, base_rate) if one.until is None]
     return any(STATES[one.what].broken(history, one.epoch - 1) for one in still)
 
 

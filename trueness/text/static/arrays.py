@@ -21,7 +21,7 @@ _PORTION = 65_536
 
 
 @dataclass(frozen=True)
-class GivenVectors:
+class ArrayVectors:
     """A vector per text of a corpus, by its id; new texts have none.
 
     Attributes
@@ -86,7 +86,7 @@ class GivenVectors:
         return self.values[[self._places[one] for one in ids]].astype(np.float32)
 
 
-def read_given(path: Path, digest: str) -> GivenVectors:
+def read_array_vectors(path: Path, digest: str) -> ArrayVectors:
     """Open a ``.npy`` file and its ids.
 
     Raises
@@ -105,19 +105,19 @@ def read_given(path: Path, digest: str) -> GivenVectors:
     if values.ndim != 2 or 0 in values.shape or values.dtype.kind != "f":
         raise DataError(f"{path}: an array {values.shape} of {values.dtype}; texts by numbers, "
                         "floating, are needed", "vectors")  # fmt: skip
-    beside = ids_beside(path)
-    ids = pl.Series("id", read_text(beside).splitlines(), dtype=pl.String)
+    ids_file = ids_file_of(path)
+    ids = pl.Series("id", read_text(ids_file).splitlines(), dtype=pl.String)
     if len(ids) != len(values):
-        raise DataError(f"{beside}: {len(ids):,} ids for {len(values):,} vectors", "vectors")
+        raise DataError(f"{ids_file}: {len(ids):,} ids for {len(values):,} vectors", "vectors")
     if twice := int(ids.is_duplicated().sum()):
         first = ids.filter(ids.is_duplicated())[0]
-        raise DataError(f"{beside}: {twice:,} lines hold an id that stands there more than once, "
+        raise DataError(f"{ids_file}: {twice:,} lines hold an id that stands there more than once, "
                         f"first {first!r}", "vector_ids")  # fmt: skip
     _check_finite(path, values, ids)
-    return GivenVectors(digest, values, ids)
+    return ArrayVectors(digest, values, ids)
 
 
-def ids_beside(path: Path) -> Path:
+def ids_file_of(path: Path) -> Path:
     """File of the ids of a ``.npy`` file."""
     return path.with_name(path.name.removesuffix(".npy") + IDS)
 

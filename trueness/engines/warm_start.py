@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from trueness.errors import SpecError
 from trueness.fit import Member
-from trueness.places import Place
+from trueness.places import StoreLocation
 from trueness.spec import Spec
 from trueness.store import Run, Store
 
 
 def starting_weights(
-    specs: Sequence[Spec], root: Place, n_folds: int
+    specs: Sequence[Spec], root: StoreLocation, n_folds: int
 ) -> dict[Member, Mapping[str, NDArray[Any]]]:
     """Weights of every fold of specs that begin with a stored run.
 

@@ -15,7 +15,7 @@ from trueness.spec import explain_error
 from trueness.spec.kinds import AnySpec, spec_class
 from trueness.spec.recipe import RECIPES, Recipe, named_recipe
 from trueness.store import AnyStore
-from trueness.tasks import TASKS, Place, task_of
+from trueness.tasks import TASKS, Declaration, task_of
 from trueness.yamlfile import Part, Reader, merge, nested
 
 SHARED = ("alarms", "alarm_rate_pct", "confidence_pct", "block")
@@ -59,7 +59,7 @@ class CampaignContext:
         CampaignError
             With file, line and field of the first mistake.
         """
-        task, place = task_of(self.kind), Place(self.file, self.reader, id_, part)
+        task, place = task_of(self.kind), Declaration(self.file, self.reader, id_, part)
         content = _sections(place, self.kind, task.sources)
         content["evaluation"] = _evaluation(content.get("evaluation", {}), self.protocol)
         named = _name_recipe(place, content, self.recipe)
@@ -75,32 +75,32 @@ class CampaignContext:
         return _with_recipe(spec, named), named
 
 
-def make_ground(
-    place: Place, top: Mapping[str, Any], given: Mapping[str, Any], *,
+def make_context(
+    place: Declaration, top: Mapping[str, Any], sources: Mapping[str, Any], *,
     protocol: str | None = None, recipe: str | None = None, needed: bool = True,
-    told: Any = None, labels: Iterable[str] = (),  # noqa: ANN401
+    callback: Any = None, labels: Iterable[str] = (),  # noqa: ANN401
 ) -> CampaignContext:  # fmt: skip
     """Load the data that a file names, or those that the caller gives in their place.
 
     Parameters
     ----------
-    place : Place
+    place : Declaration
         An experiment of the kind of task that the others have.
     top : mapping
         Top level of the file.
-    given : mapping
+    sources : mapping
         `SOURCES` of the caller, None where the file's own are meant.
     protocol, recipe : str, optional
     needed : bool
         False if nothing is computed from the data.
-    told : Listener, optional
+    callback : Callback, optional
         Hears of data that are made.
     labels : iterable of str
         Columns that experiments predict, which are inputs of none.
     """
     file, reader, kind = place.file, place.reader, _kind_of(place)
     task = task_of(kind)
-    asked = {name: value for name, value in given.items() if value is not None}
+    asked = {name: value for name, value in sources.items() if value is not None}
     for name in sorted({*asked, *({*SOURCES} & set(top))} - {*task.sources.values()}):
         raise reader.fail(1, f"{name}: a campaign on {kind} takes no such data", "no_source")
     for name in {*SOURCES} & set(top):
@@ -110,14 +110,14 @@ def make_ground(
     own = {name: _relative(file, top[name]) for name in SOURCES if name in top}
     if "data" in asked and "vix" in own:  # other bars, another index
         del own["vix"]
-        if told is not None and "vix" not in asked:
-            told.note(
+        if callback is not None and "vix" not in asked:
+            callback.on_note(
                 "vix of the campaign belongs to its own bars and is left out; --vix gives one"
             )
-    beside = Path() if "features" in asked else file.parent
-    content = {**own, **asked, "beside": beside, "labels": labels}
+    base_folder = Path() if "features" in asked else file.parent
+    content = {**own, **asked, "base_folder": base_folder, "labels": labels}
     try:
-        data = task.load(content, needed, told)
+        data = task.load(content, needed, callback)
     except TruenessError as error:
         if error.source not in own or error.source in asked:
             raise
@@ -142,7 +142,7 @@ def _is_source(name: str, value: object, kind: str) -> bool:
     return len(several) > 0 and all(isinstance(one, str) and one for one in several)
 
 
-def dated_data(ground: CampaignContext, name: str, store: AnyStore, *, update: bool) -> Any:  # noqa: ANN401 - of the task
+def dated_data(context: CampaignContext, name: str, store: AnyStore, *, update: bool) -> Any:  # noqa: ANN401 - of the task
     """Data that fill in open dates as runs of a campaign had them.
 
     Of runs on these same data, those whose dates their end gives come first. With `update`, runs on
@@ -153,12 +153,12 @@ def dated_data(ground: CampaignContext, name: str, store: AnyStore, *, update: b
     CampaignError
         With code ``no_update`` if data of the task are no series in time.
     """
-    earlier, data = task_of(ground.kind).earlier, ground.data
+    earlier, data = task_of(context.kind).earlier, context.data
     if earlier is None:
         if not update:
             return data
-        raise ground.reader.fail(
-            1, f"a campaign on {ground.kind} cannot be updated: only bars have a later end",
+        raise context.reader.fail(
+            1, f"a campaign on {context.kind} cannot be updated: only bars have a later end",
             "no_update",
         )  # fmt: skip
     keys = {key for some in store.campaigns().get(name, {}).values() for key in some}
@@ -169,7 +169,7 @@ def dated_data(ground: CampaignContext, name: str, store: AnyStore, *, update: b
     return replace(data, dated=known[0].dated)
 
 
-def _kind_of(place: Place) -> str:
+def _kind_of(place: Declaration) -> str:
     """Kind of task of an experiment."""
     task = place.part.content.get("task")
     kind = task.get("kind", "market") if isinstance(task, dict) else "market"
@@ -183,11 +183,11 @@ def _relative(file: Path, source: Any) -> Any:  # noqa: ANN401 - whatever a file
     """A data path in a campaign file is relative to that file; of several, each."""
     if isinstance(source, list):
         return [_relative(file, one) for one in source]
-    beside = file.parent / str(source)
-    return beside if beside.exists() and beside != file.parent else str(source)
+    sibling = file.parent / str(source)
+    return sibling if sibling.exists() and sibling != file.parent else str(source)
 
 
-def _sections(place: Place, kind: str, sources: Mapping[str, str]) -> dict[str, Any]:
+def _sections(place: Declaration, kind: str, sources: Mapping[str, str]) -> dict[str, Any]:
     """Content of an experiment whose task and evaluation are mappings, of the right kind."""
     content = dict(place.part.content)
     for section in ("task", "evaluation"):
@@ -209,7 +209,7 @@ def _evaluation(content: dict[str, Any], protocol: str | None) -> dict[str, Any]
     return {**{k: v for k, v in content.items() if k in SHARED}, "protocol": protocol}
 
 
-def _name_recipe(place: Place, content: dict[str, Any], override: str | None) -> str | None:
+def _name_recipe(place: Declaration, content: dict[str, Any], override: str | None) -> str | None:
     """Take the name of a recipe out of `content`; what else it says there stays."""
     own = content.get("recipe", {})
     if not isinstance(own, dict):
@@ -227,13 +227,13 @@ def _with_recipe(spec: Any, name: str | None) -> Any:  # noqa: ANN401 - a spec o
     """The spec with a named recipe beneath what it says itself."""
     if name is None or not spec.model.is_network:
         return spec
-    given = spec.recipe.model_dump(include=spec.recipe.model_fields_set)
-    recipe = Recipe(**{**named_recipe(name, spec.loss), **given})
+    own = spec.recipe.model_dump(include=spec.recipe.model_fields_set)
+    recipe = Recipe(**{**named_recipe(name, spec.loss), **own})
     return spec.model_copy(update={"recipe": recipe})
 
 
 def _resolved(
-    place: Place, content: dict[str, Any], path: tuple[str, ...], known: References
+    place: Declaration, content: dict[str, Any], path: tuple[str, ...], known: References
 ) -> dict[str, Any]:
     """Content with the ids of earlier experiments, one or a list, replaced by their keys."""
     node: Any = content
@@ -244,7 +244,7 @@ def _resolved(
     return content if node is None else merge(content, nested(path, keys if several else keys[0]))
 
 
-def _key_of(place: Place, node: Any, path: tuple[str, ...], known: References) -> Any:  # noqa: ANN401
+def _key_of(place: Declaration, node: Any, path: tuple[str, ...], known: References) -> Any:  # noqa: ANN401
     """Key of an earlier experiment; what is a key, or no text, as it is."""
     if not isinstance(node, str) or _is_key(node):
         return node
@@ -259,7 +259,7 @@ def _is_key(text: str) -> bool:
     return len(text) == 12 and set(text) <= set("0123456789abcdef")
 
 
-def _pinned(spec: Any, place: Place) -> Any:  # noqa: ANN401 - a spec of any kind
+def _pinned(spec: Any, place: Declaration) -> Any:  # noqa: ANN401 - a spec of any kind
     """The spec with the version of the code from outside that its model needs."""
     if getattr(spec.model, "reference", None) is None:
         return spec
@@ -269,7 +269,7 @@ def _pinned(spec: Any, place: Place) -> Any:  # noqa: ANN401 - a spec of any kin
         raise place.fail(("model", "of"), f"model: {error}", error.code) from None
 
 
-def _validated(place: Place, shape: type[AnySpec], content: dict[str, Any]) -> AnySpec:
+def _validated(place: Declaration, shape: type[AnySpec], content: dict[str, Any]) -> AnySpec:
     try:
         return shape.model_validate(content)
     except ValidationError as error:
