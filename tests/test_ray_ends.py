@@ -209,5 +209,5 @@ def test_a_search_whose_driver_is_killed_goes_on_and_its_trials_equal_local_ones
 def train_locally(specs, folder):
     search = load_search(folder / "small.yaml")
     entries = tuple(Entry(spec.key, "search", spec) for spec in specs)
-    campaign = Campaign("others", "", search.ground.kind, (), entries, search.ground.data)
+    campaign = Campaign("others", "", search.context.kind, (), entries, search.context.data)
     run(campaign, Store(folder / "searched"), device="cpu", workers=0)
