@@ -133,7 +133,7 @@ def run(
     todo = plan(campaign, store, retry=retry, examples=examples)
     todo.check(setting)
     ranks, name = init_distributed(where.name)
-    rank_callback = callback if callback is not None and ranks.first else Callback()
+    rank_callback = callback if callback is not None and ranks.is_main else Callback()
     setting = replace(setting, device=replace(where, name=name), ranks=ranks)
     if update or announce:
         setting = replace(
@@ -233,7 +233,7 @@ class _Work:
     def _wave(self, wave: Sequence[Any]) -> None:
         jobs = [
             job for job in self.todo.jobs(wave, self.setting)
-            if self.setting.ranks.first or engine_of(job.engine).ranked
+            if self.setting.ranks.is_main or engine_of(job.engine).ranked
         ]  # fmt: skip
         if not jobs:
             return
@@ -277,5 +277,5 @@ class _Work:
         reused = [k for k in keys if k not in {*wanted, *given_up} or k in others]
         return Summary(
             recorder.trained, reused, recorder.failed, missing, todo.notes, interrupted,
-            out_of_time, tuple(recorder.pruned), self.setting.ranks.first,
+            out_of_time, tuple(recorder.pruned), self.setting.ranks.is_main,
         )  # fmt: skip
