@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -79,6 +81,18 @@ def test_on_an_accelerator_seeds_losses_and_dropout_share_a_stack(tiny, tmp_path
     few = 2.5 * job.bytes / 12 / 0.8  # memory for two and a half members
     monkeypatch.setattr(Device, "free_bytes", lambda self: int(few))
     assert [one.fits for one in todo.jobs(todo.missing, GPU)] == [2] * 6
+
+
+def test_what_is_stored_already_is_shown_without_loading_torch(tiny, tmp_path):
+    run(load_campaign(tiny), Store(tmp_path / "store"), workers=0)
+    code = (
+        "import sys\nfrom trueness.cli import main\ntry:\n    main()\nexcept SystemExit as end:\n"
+        "    print('status', end.code or 0, 'torch' in sys.modules)"
+    )
+    words = ["run", str(tiny), "--store", str(tmp_path / "store")]
+    answer = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True,
+                            check=True)  # fmt: skip
+    assert answer.stdout.splitlines()[-1] == "status 0 False"
 
 
 @pytest.mark.long
