@@ -208,7 +208,7 @@ def test_further_questions_are_asked_where_the_runs_are(answer):
 
 QUESTIONS = {
     "leaderboard": lambda store: leaderboard(store=store),
-    "of a campaign": lambda store: leaderboard("mine", sort="auc", store=store),
+    "of a campaign": lambda store: leaderboard("mine", rank_by="auc", store=store),
     "show": lambda store: show("good", store=store),
     "compare": lambda store: compare("good", "coin", store=store),
     "thresholds": lambda store: thresholds("good", "coin", precision=0.5, store=store),

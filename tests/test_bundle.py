@@ -1,6 +1,7 @@
 """Bundles: what was judged is what is used, with its promise, and watched."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -353,6 +354,32 @@ def test_a_bundle_that_was_changed_is_refused(copied, folder, capsys, harm):
     with pytest.raises(StoreError) as caught:
         _predicted(bundle, folder)
     assert caught.value.code == (harm if harm in ("newer", "older") else "damaged")
+
+
+@pytest.mark.parametrize(
+    "name", ["measures/../../x", "measures//tmp/x", "/tmp/x", "../x", "measures/./x", "a/", "a\0b"]
+)
+def test_names_that_lead_out_of_a_bundle_are_refused(copied, folder, capsys, name):
+    bundle = copied()
+    description = read_json(bundle / "bundle.json")
+    nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    description["files"][name] = {"sha256": nothing}
+    write_json(bundle / "bundle.json", description)
+    with pytest.raises(StoreError) as caught:
+        open_bundle(bundle)
+    assert caught.value.code == "damaged"
+    code, _, err = call(capsys, "predict", bundle, "--data", folder / "longer.csv")
+    assert (code, len(err.strip().splitlines())) == (2, 1)
+
+
+def test_a_pipe_in_place_of_a_file_is_refused_instead_of_waited_for(copied, folder):
+    bundle = copied()
+    file = next(one for one in (bundle / "members").rglob("*") if one.is_file())
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(StoreError) as caught:
+        _predicted(bundle, folder)
+    assert caught.value.code == "damaged"
 
 
 @pytest.mark.long

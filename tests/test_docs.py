@@ -194,17 +194,18 @@ def site(tmp_path_factory):
     return folder
 
 
-def test_the_site_is_refused_with_dead_links(tmp_path):
-    links = {"[a](b.md)": "b.md", "[a](#b)": "'#b'", "[a](/b)": "absolute"}
+@pytest.mark.parametrize(
+    ("line", "missing"), [("[a](b.md)", "b.md"), ("[a](#b)", "'#b'"), ("[a](/b)", "absolute")]
+)
+def test_the_site_is_refused_with_dead_links(tmp_path, line, missing):
     settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
     kept = {name: settings[name] for name in ("site_name", "markdown_extensions", "validation")}
     (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(kept))
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "index.md").write_text("\n\n".join(links))
+    (tmp_path / "docs" / "index.md").write_text(line)
     status, messages = _build(tmp_path, tmp_path / "site")
     assert status == 1
-    assert f"{len(links)} warnings" in messages
-    assert all(missing in messages for missing in links.values())
+    assert missing in messages
 
 
 @pytest.mark.long

@@ -195,6 +195,7 @@ def test_vmap_with_gradients_outside_equals_separate_networks(embedding):
             )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", EMBEDDINGS)
 def test_can_overfit_32_examples(kind):
     generator = torch.Generator().manual_seed(0)

@@ -350,6 +350,8 @@ def test_every_field_of_boosting_is_read(noise_examples, model_spec, kind):
         ({"kind": "lightgbm", "params": {"num_leaves": 3}}, "num_leaves is set by a field"),
         ({"kind": "xgboost", "params": {"seed": 3}}, "seed is set by a field"),
         ({"kind": "catboost", "params": {"iterations": 3}}, "iterations is set by a field"),
+        ({"kind": "catboost", "params": {"metric_period": 5}}, "metric_period is set by a field"),
+        ({"kind": "catboost", "params": {"class_names": [1, 0]}}, "class_names is set by a field"),
         ({"kind": "lightgbm", "params": {"boosting": "dart"}}, "boosting is set by a field"),
         ({"kind": "boosting", "learning_rate": 0}, "greater than 0"),
         ({"kind": "boosting", "max_trees": True}, "true or false"),

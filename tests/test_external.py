@@ -132,7 +132,7 @@ def test_exported_titles_are_judged_as_in_their_store(golden_titles, tmp_path):
         Reading(scale="logit", on="validation"),
     )  # fmt: skip
     baselines = [m["name"] for m in models()["titles"]["models"] if m["baseline"]]
-    actual = judge_table(exported, baselines=baselines, sort=stored["sorted_by"])
+    actual = judge_table(exported, baselines=baselines, rank_by=stored["sorted_by"])
     (group,) = actual.to_dict()["groups"]
     assert group["comparison_group"] == stored["comparison_group"]
     assert [m["name"] for m in group["models"]] == [
@@ -219,7 +219,7 @@ def test_rules_can_be_moved():
     assert {"precision@10", "precision@2%"} <= set(group.models[0].estimates)
     assert (group.rule.confidence, group.rule.block, group.rule.horizon) == (0.9, 9, 9)
     assert group.sort == "precision@10"
-    by_auc = judge_table(table(), sort="auc").groups[0]
+    by_auc = judge_table(table(), rank_by="auc").groups[0]
     assert by_auc.sort == "auc"
 
 
@@ -245,7 +245,7 @@ def test_seeds_of_a_model_are_one_candidate():
         ("evaluation", {"rule": rule_of(confidence=1.5)}),
         ("evaluation", {"rule": rule_of(alarm_rate=0)}),
         ("evaluation", {"rule": rule_of(block=0)}),
-        ("no_estimate", {"sort": "accuracy"}),
+        ("no_estimate", {"rank_by": "accuracy"}),
         ("name", {"name": "../up"}),
         ("name", {"name": ""}),
     ],

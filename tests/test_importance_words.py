@@ -10,7 +10,6 @@ from scipy.stats import ttest_1samp
 
 import trueness
 from tests.test_cli import call
-from trueness.attribution.importance import Silent
 from trueness.attribution.words import (
     FEWEST,
     Asked,
@@ -19,6 +18,7 @@ from trueness.attribution.words import (
     unit_of,
     word_importance,
 )
+from trueness.callback import Callback
 from trueness.campaign import load_campaign
 from trueness.errors import TruenessError
 from trueness.fit import choose_device
@@ -53,7 +53,7 @@ def bag(texts):
 
 
 def occluded(texts, **how):
-    return left_out(bag, texts, bag(texts), Silent(), **how)
+    return left_out(bag, texts, bag(texts), Callback(), **how)
 
 
 # --------------------------------------------------------------------------------------- occlusion

@@ -128,6 +128,7 @@ def test_errors_of_one_language_and_class(folder):
     assert given.wrong.k == len(given.frame)
     refused("no_class", asked, folder, how=How(Asked(either="Shoe")))
     refused("no_language", asked, folder, how=How(Asked(language="xx")))
+    refused("no_list", asked, folder, how=How(Asked(show="wrongs")))
     refused("number", asked, folder, how=How(top=0))
 
 

@@ -105,11 +105,11 @@ def test_the_differences_to_the_leader_are_the_same_to_the_digit(golden):
 
 def test_the_order_is_that_of_the_lower_bounds(golden_market):
     for name in ("precision@30", "auc", "average_precision", "recall@0.5"):
-        (actual,) = leaderboard(golden_market, "golden", sort=name).groups
+        (actual,) = leaderboard(golden_market, "golden", rank_by=name).groups
         for models_ in (actual.candidates, actual.baselines):
             lows = [m.estimates[name].low for m in models_]
             assert lows == sorted(lows, reverse=True)
-    (actual,) = leaderboard(golden_market, "golden", sort="calibration_error").groups
+    (actual,) = leaderboard(golden_market, "golden", rank_by="calibration_error").groups
     highs = [m.estimates["calibration_error"].high for m in actual.candidates]
     assert highs == sorted(highs)
 
@@ -197,7 +197,7 @@ def test_joint_results_are_kept_and_may_be_damaged(copy):
     first = leaderboard(copy, "judged").to_dict()
     (path,) = (copy.root / "index").glob("selection-*.json")
     assert leaderboard(copy, "judged").to_dict() == first
-    assert leaderboard(copy, "judged", sort="auc").to_dict() != first
+    assert leaderboard(copy, "judged", rank_by="auc").to_dict() != first
     assert len(read_json(path)) == 1  # another leader, the same pairs
     for damaged in ({"auc": 1}, [], {"auc": "a", "precision": 1, "overfitting": None}, None):
         write_json(path, dict.fromkeys(read_json(path), damaged))
@@ -295,7 +295,7 @@ def test_precision_decides_the_mark(group, precision, auc, mark):
 
 def test_an_unknown_sort_is_refused(copy):
     with pytest.raises(TruenessError) as error:
-        leaderboard(copy, "judged", sort="accuracy")
+        leaderboard(copy, "judged", rank_by="accuracy")
     assert error.value.code == "no_estimate"
 
 
@@ -447,7 +447,7 @@ def test_another_layout_is_refused(tmp_path, capsys):
 
 
 REFUSED = {
-    "sort": ({"sort": "accuracy"}, "no_estimate"),
+    "rank": ({"rank_by": "accuracy"}, "no_estimate"),
     "reference": ({"reference": "LF-1"}, "reference"),
     "part": ({"part": "test", "opened": True}, "no_part"),
 }

@@ -169,6 +169,7 @@ def test_what_trains_alone_says_so_and_does_not_depend_on_its_neighbours(noise_e
     assert not np.allclose(first[:100], second[:100])
 
 
+@pytest.mark.long
 @every
 def test_can_overfit_32_examples(noise_examples, name):
     parts = np.zeros((1, 300), np.int8)

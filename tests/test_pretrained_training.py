@@ -203,7 +203,7 @@ corpus = SimpleNamespace(digest="c0ffee", classes=CLASSES, part=parts.__getitem_
 spec = _spec(Path({folder!r}), {tune!r}, **json.loads({sections!r}))
 ranks, _ = init_distributed("cpu")
 fitted = fit_titles(spec, _data(spec, corpus), Setting(CPU, False, ranks))
-if ranks.first:
+if ranks.is_main:
     print(json.dumps(fitted.logits["test"].tolist()))
 ranks.close()
 """

@@ -1,7 +1,5 @@
 """A Ray cluster of three raylets: raylets, workers and drivers are killed, and nothing changes."""
 
-import contextlib
-import gc
 import json
 import os
 import shutil
@@ -10,23 +8,28 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.conftest import TINY
+from tests import clusters
+from tests.clusters import (
+    ESTIMATORS,
+    assert_equal,
+    campaign_of,
+    fits,
+    is_running,
+    processes_in,
+    results,
+    wait_for,
+)
 from tests.test_cli import start
 from tests.test_execute import die_unless_marked, square
-from tests.test_search import SMALL
-from tests.test_storages import free_port
 from trueness.campaign import load_campaign
 from trueness.errors import SpecError
 from trueness.execute import Failure, Question, open_pool
-from trueness.market import synthetic_bars
-from trueness.runner import run
 from trueness.store import Store
 from trueness.store.leases import Leases
 
@@ -35,86 +38,8 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore"),  # Ray closes neither its files nor its sockets
 ]
-ROOT = Path(__file__).resolve().parents[1]
-NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
-SLOW = """
-import os, pathlib, time
-
-HERE = pathlib.Path(__file__).parent
-
-
-class Slow:
-    def __init__(self, number=0):
-        self.number = number
-
-    def fit(self, x, y):
-        with open(HERE / "log", "a") as log:
-            log.write(f"{self.number} {os.getpid()} {os.getppid()}\\n")
-        if (HERE / "slow").exists():
-            time.sleep(2)
-        self.mean = x.mean(axis=0)
-
-    def decision_function(self, x):
-        return (x - self.mean)[:, self.number]
-"""
-ESTIMATORS = 5
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    """Three raylets with a CPU each, and a client server at `cluster.client`."""
-    pytest.importorskip("ray")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("PYTHONPATH", str(ROOT))
-        from ray.cluster_utils import Cluster
-
-        port = free_port()
-        head = {**NODE, "include_dashboard": False, "ray_client_server_port": port}
-        made = Cluster(initialize_head=True, head_node_args=head)
-        made.client = f"ray://127.0.0.1:{port}"
-        yield made
-        made.shutdown()
-        del made
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # else pytest tells of them when it ends, and fails
-            gc.collect()
-
-
-@pytest.fixture
-def raylets(cluster, monkeypatch):
-    """Numbers of the processes of the two raylets that are not the head's; both live."""
-    while len(cluster.worker_nodes) < 2:
-        cluster.add_node(**NODE)
-    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    actual = {raylet_of(node): node for node in cluster.worker_nodes}
-    yield list(actual)
-    for number, node in actual.items():
-        if not is_running(number):
-            cluster.remove_node(node, allow_graceful=False)
-
-
-def raylet_of(node):
-    return node.all_processes["raylet"][0].process.pid
-
-
-def is_running(number):
-    try:
-        state = Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
-def wait_for(actual, driver=None, seconds=240):
-    deadline = time.monotonic() + seconds
-    while not (value := actual()):
-        assert time.monotonic() < deadline
-        assert driver is None or driver.poll() is None, driver.communicate()[1]
-        time.sleep(0.05)
-    return value
-
+cluster, raylets = clusters.cluster, clusters.raylets
+folder, local = clusters.folder, clusters.local
 
 # -------------------------------------------------------------------------------------------- pools
 
@@ -183,71 +108,6 @@ class _Needs:
 
 
 # ------------------------------------------------------------------------------------ whole commands
-
-
-def written(folder):
-    """A campaign of two networks and of estimators that tell where they are fitted."""
-    folder.mkdir()
-    synthetic_bars(1200).frame().write_csv(folder / "bars.csv")
-    own = "".join(
-        f"  - {{id: S-{i}, priority: P2, model: {{kind: estimator, of: 'slow.py:Slow', params: {{number: {i}}}}}}}\n"
-        for i in range(ESTIMATORS)
-    )
-    (folder / "slow.py").write_text(SLOW)
-    (folder / "tiny.yaml").write_text(TINY + own + "data: bars.csv\n")
-    (folder / "small.yaml").write_text(SMALL)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def local(tmp_path_factory):
-    """Folder with the store of the campaign as this process makes it."""
-    folder = written(tmp_path_factory.mktemp("local") / "made")
-    campaign = load_campaign(folder / "tiny.yaml")
-    assert run(campaign, Store(folder / "store"), device="cpu", workers=0).failed == []
-    return folder
-
-
-@pytest.fixture
-def folder(tmp_path):
-    made = written(tmp_path / "made")
-    (made / "slow").touch()
-    return made
-
-
-def fits(folder, driver):
-    """(number, worker, raylet) of the fits that were begun elsewhere than in a driver."""
-    if not (folder / "log").exists():
-        return []
-    lines = [tuple(map(int, line.split())) for line in (folder / "log").read_text().splitlines()]
-    return list(dict.fromkeys(line for line in lines if line[1] != driver))
-
-
-def results(folder):
-    """Key -> what was computed: predictions, history, and the rest as text."""
-    runs, problems = Store(folder / "store").all_runs()
-    assert problems == []
-    return {one.key: (one.table(), one.history(), _rest(one)) for one in runs}
-
-
-def _rest(one):
-    kept = "model.safetensors" in one.record["files"]
-    weights = {n: w.tobytes() for n, w in one.parameters().items()} if kept else {}
-    return repr([one.record["estimates"], one.record["folds"], sorted(weights.items())])
-
-
-def assert_equal(folder, other, *, some=False):
-    """The same runs came to the same; of some of them, where others are missing."""
-    actual, wanted = results(folder), results(other)
-    assert actual.keys() <= wanted.keys() if some else actual.keys() == wanted.keys()
-    for key, (table, history, rest) in actual.items():
-        assert table.equals(wanted[key][0]), key
-        assert history.equals(wanted[key][1]), key
-        assert rest == wanted[key][2], key
-
-
-def campaign_of(folder, on="ray"):
-    return start("run", folder / "tiny.yaml", "--store", folder / "store", "--on", on, "--json")
 
 
 def test_a_campaign_whose_raylet_is_killed_equals_the_local_one(local, folder, raylets):
@@ -426,18 +286,10 @@ def test_a_cluster_of_this_machine_ends_with_the_command(folder, monkeypatch, en
         os.killpg(driver.pid, end)  # as a terminal does
     out, err = driver.communicate(timeout=300)
     if end == signal.SIGKILL:
-        wait_for(lambda: not _processes_in(home), seconds=60)
+        wait_for(lambda: not processes_in(home), seconds=60)
     else:
         assert driver.returncode == (0 if end is None else 130), err
         assert json.loads(out)["failed"] == []
-        wait_for(lambda: not _processes_in(home), seconds=10)
+        wait_for(lambda: not processes_in(home), seconds=10)
         assert os.listdir(home) == []
     shutil.rmtree(home)
-
-
-def _processes_in(home):
-    actual = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            actual += [path] if home.encode() in path.read_bytes() else []
-    return actual

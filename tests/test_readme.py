@@ -59,6 +59,7 @@ def _run(section):
                 assert not ended.value.code, line
 
 
+@pytest.mark.long
 def test_own_models_own_bars_and_the_way_into_use(folder, capsys):
     _run("Judge your own models")
     assert (folder / "page.html").stat().st_size > 10_000
@@ -74,6 +75,7 @@ def test_own_models_own_bars_and_the_way_into_use(folder, capsys):
     assert "certified" in said
 
 
+@pytest.mark.long
 def test_titles(folder):
     _run("Titles")
     assert (folder / "titles.html").is_file()

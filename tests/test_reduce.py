@@ -84,6 +84,7 @@ def reduction():
     return actual, notes, names
 
 
+@pytest.mark.long
 def test_rounds_shrink_and_are_told_as_they_come(reduction):
     actual, note, names = reduction
     assert note == actual.rounds
@@ -98,6 +99,7 @@ def test_rounds_shrink_and_are_told_as_they_come(reduction):
     assert actual.before.n == actual.after.n
 
 
+@pytest.mark.long
 def test_the_tier_file_is_usable_in_a_campaign(reduction, tmp_path):
     actual, _, _ = reduction
     actual.write(tmp_path / "small.yaml", "small")
@@ -117,6 +119,7 @@ def test_the_tier_file_is_usable_in_a_campaign(reduction, tmp_path):
         load_campaign(tmp_path / "c.yaml")
 
 
+@pytest.mark.long
 def test_needs_an_out_of_fold_check(reduction):
     bars = synthetic_bars(1500)
     spec = Spec.model_validate({

@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -81,6 +83,19 @@ def test_on_an_accelerator_seeds_losses_and_dropout_share_a_stack(tiny, tmp_path
     assert [one.fits for one in todo.jobs(todo.missing, GPU)] == [2] * 6
 
 
+def test_what_is_stored_already_is_shown_without_loading_torch(tiny, tmp_path):
+    run(load_campaign(tiny), Store(tmp_path / "store"), workers=0)
+    code = (
+        "import sys\nfrom trueness.cli import main\ntry:\n    main()\nexcept SystemExit as end:\n"
+        "    print('status', end.code or 0, 'torch' in sys.modules)"
+    )
+    words = ["run", str(tiny), "--store", str(tmp_path / "store")]
+    answer = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True,
+                            check=True)  # fmt: skip
+    assert answer.stdout.splitlines()[-1] == "status 0 False"
+
+
+@pytest.mark.long
 def test_priorities_run_in_the_order_of_the_file_and_work_adds_up(tiny, tmp_path):
     wide = "{id: Z-01, priority: P0, model.d_model: 16}"
     last = "{id: Z-02, priority: P2, model.d_model: 16, seed: 1}"
@@ -102,6 +117,7 @@ def test_priorities_run_in_the_order_of_the_file_and_work_adds_up(tiny, tmp_path
     assert more["gflop_expected"] == more["gflop_at_most"]
 
 
+@pytest.mark.long
 def test_what_is_expected_is_the_epochs_that_stored_runs_took(tiny, tmp_path):
     tiny.write_text(tiny.read_text().replace("epochs: 2", "epochs: 40, patience: 1"))
     store = Store(tmp_path / "store")
@@ -127,6 +143,7 @@ def test_the_time_told_for_shapes_between_those_tried_lies_between(tiny, tmp_pat
     assert ends[0] <= rates[1] <= ends[1]
 
 
+@pytest.mark.long
 def test_failed_runs_are_recorded_left_out_and_retried_on_request(tiny, tmp_path):
     tiny.write_text(
         tiny.read_text()
@@ -148,6 +165,7 @@ def test_failed_runs_are_recorded_left_out_and_retried_on_request(tiny, tmp_path
     assert third.failed == keys
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [0, 1])
 def test_when_the_hours_are_over_the_rest_is_missing(tiny, tmp_path, workers):
     tiny.write_text(tiny.read_text().replace("epochs: 2", "epochs: 100000, patience: 100000"))
@@ -165,6 +183,7 @@ def test_when_the_hours_are_over_the_rest_is_missing(tiny, tmp_path, workers):
             run(campaign, store, max_hours=hours)
 
 
+@pytest.mark.long
 def test_incidents_are_recorded_with_epoch_and_cause(tiny, tmp_path):
     text = tiny.read_text().replace(
         "epochs: 2", "epochs: 15, patience: 15, optimizer: adamw, weight_decay: 500"

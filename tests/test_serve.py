@@ -2,9 +2,11 @@
 
 import json
 import re
+import shlex
 import shutil
 import socket
 import time
+from html import unescape
 
 import pytest
 
@@ -46,6 +48,14 @@ def _whole(client, address):
             return answer
         time.sleep(0.05)
     raise AssertionError(address)
+
+
+def command_of(page):
+    """Words of the command that a page offers, without the name of the program."""
+    text = re.search(r'data-copy="([^"]*)"', page)[1]
+    program, *words = shlex.split(unescape(text))
+    assert program == "trueness"
+    return words
 
 
 # ------------------------------------------------------------------------------------------- access

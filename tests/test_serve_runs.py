@@ -2,9 +2,7 @@
 
 import json
 import re
-import shlex
 import time
-from html import unescape
 
 import pytest
 
@@ -14,11 +12,11 @@ pytest.importorskip("httpx2")
 from tests.conftest import TINY
 from tests.golden import named
 from tests.test_cli import call
-from tests.test_serve import HOSTILE, ORIGIN, _client, _whole, served  # noqa: F401 - a fixture
+from tests.test_serve import HOSTILE, ORIGIN, _client, _whole, command_of, served  # noqa: F401 - a fixture
 from trueness import recorder
 from trueness.callback import Callback
 from trueness.campaign import load_campaign
-from trueness.document.numbers import decimal, share
+from trueness.document.numbers import estimate, share
 from trueness.evaluation import Estimate
 from trueness.market import synthetic_bars
 from trueness.runner import run
@@ -158,7 +156,8 @@ def test_alarms_stand_on_prices_and_the_sealed_part_is_marked_only(sealed, capsy
     assert mark["text"] == "test part, sealed"
     shape = figure["layout"]["shapes"][-1]
     drawn = [day for trace in figure["data"] for day in trace["x"]]
-    assert max(drawn) < mark["x"][:10] == shape["x0"][:10] < shape["x1"][:10]
+    assert max(drawn) < shape["x0"][:10] < shape["x1"][:10] == mark["x"][:10]
+    assert mark["xanchor"] == "right", "words that begin there would leave a narrow picture"
     _, out, _ = call(capsys, "payoff", key, "--store", bench.root, "--json")
     alarms = json.loads(out)["alarms"]
     marks = {trace["name"]: len(trace["x"]) for trace in figure["data"][1:]}
@@ -225,12 +224,6 @@ def test_two_runs_are_compared_as_by_the_command_line(served, capsys):  # noqa: 
     assert "loss" in page
 
 
-def _commands(place, client):
-    """Words of the commands that a page offers."""
-    text = re.search(r'data-copy="([^"]*)"', _whole(client, place).text)[1]
-    return [shlex.split(unescape(one)) for one in text.split("; ")]
-
-
 def test_up_to_six_runs_are_compared(served, capsys):  # noqa: F811
     bench, client = served
     keys = list(named(Store(bench.root)))
@@ -239,11 +232,13 @@ def test_up_to_six_runs_are_compared(served, capsys):  # noqa: F811
     assert "Agreement of alarms" in page
     assert page.count("hold for all 6 pairs together") == 2
     assert page.count("hold for all 15 pairs together") == 0
-    for command in _commands(f"/compare?{'&'.join(runs[:4])}", client):
-        _, out, _ = call(capsys, *command[1:], "--json")
-        auc = json.loads(out)["measures"]["auc"]
-        difference = abs(auc["first"]["value"] - auc["second"]["value"])
-        assert decimal(difference, 3) in page
+    whole = _whole(client, f"/compare?{'&'.join(runs[:4])}").text
+    _, out, _ = call(capsys, *command_of(whole), "--json")
+    measures = json.loads(out)["measures"]
+    assert {len(pairs) for pairs in measures.values()} == {6}
+    for one in measures["AUC"]:
+        for name in ("pointwise", "simultaneous"):
+            assert estimate(Estimate.from_dict(one[name]), signed=True) in page
     for some in (runs[:1], runs[:7], [runs[0], runs[0]], []):
         assert client.get(f"/compare?{'&'.join(some)}").status_code == 400
     assert client.get(f"/compare?{runs[0]}&run=nothing").status_code == 404

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from html import unescape
 
 import numpy as np
 import polars as pl
@@ -15,10 +16,10 @@ from markupsafe import escape
 
 from tests.golden import named
 from tests.test_cli import call
-from tests.test_serve import HOSTILE, _client, _whole
+from tests.test_serve import HOSTILE, _client, _whole, command_of
 from trueness.campaign import load_campaign
+from trueness.judge.errors import Asked
 from trueness.runner import run
-from trueness.serve.pages.texts import WORDS, chosen
 from trueness.serve.workbench import Workbench
 from trueness.store import Store
 from trueness.text.building import Plan, build
@@ -74,13 +75,21 @@ FRAME = pl.DataFrame({
         ({}, ["Boots", "White wine"]), ({"show": "right"}, ["Red wine", "Shoes"]),
         ({"show": "unsure"}, ["Shoes", "White wine", "Boots", "Red wine"]),
         ({"show": "near"}, ["Shoes", "White wine"]), ({"language": "de"}, ["Boots"]),
-        ({"show": "all", "class": "a"}, ["Red wine", "Boots", "White wine"]),
+        ({"show": "all", "either": "a"}, ["Red wine", "Boots", "White wine"]),
         ({"show": "all", "search": "WINE"}, ["Red wine", "White wine"]),
         ({"show": "all", "search": ".*"}, []),
     ],
 )  # fmt: skip
 def test_texts_are_filtered(words, texts):
-    assert chosen(FRAME, dict.fromkeys(WORDS, "") | words)["text"].to_list() == texts
+    assert Asked(**words).listed(FRAME)["text"].to_list() == texts
+
+
+def _ids(page):
+    """Ids of the texts of a page, in its order."""
+    body = page.partition("<tbody")[2].partition("</tbody>")[0]
+    rows = re.findall(r"<tr[^>]*><th.*?</tr>", body, re.DOTALL)
+    return [unescape(re.sub(r"<[^>]+>", "", one.rpartition("<td")[2].partition(">")[2]))
+            for one in rows]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +120,14 @@ def test_texts_are_those_that_errors_lists_and_no_markup(hostile, capsys):
         _, out, _ = call(capsys, "errors", key, "--store", store.root, "--json")
         actual = json.loads(out)
         assert f"{actual['wrong']['k']} texts of {actual['wrong']['n']}" in page
+        for words in ("", "?show=right", "?show=unsure&language=de", "?show=near", "?show=all",
+                      "?show=all&search=COLOUR+1&class=wine"):  # fmt: skip
+            some = _whole(client, f"/run/{key}/texts{words}").text
+            code, out, _ = call(capsys, *command_of(some), "--json")
+            assert code == 0
+            listed = json.loads(out)["errors"]
+            assert _ids(some) == [one["id"] for one in listed[:50]], words
+            assert listed or "near" in words
         numbers = re.findall(rf"/run/{key}/text\?n=(\d+)", page)
         assert len(numbers) == min(50, len(actual["errors"]))
         assert f"trueness errors {key}" in page

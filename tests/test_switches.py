@@ -249,6 +249,7 @@ def _two_folds(examples):
     return dataclasses.replace(examples, parts=parts)
 
 
+@pytest.mark.long
 @by_switch
 def test_a_stack_equals_separate_fits(examples, path, value):
     """Seeds, losses, rates, and folds of different length."""
@@ -272,6 +273,7 @@ def test_numbers_of_a_transform_may_differ_in_a_stack_and_kinds_may_not():
     assert stackable(other) != stackable(spec_of())
 
 
+@pytest.mark.long
 @by_switch
 def test_a_fit_repeats_and_its_weights_say_the_same_later(examples, path, value):
     spec = spec_of(path, value)

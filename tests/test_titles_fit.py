@@ -393,7 +393,7 @@ spec = _spec(**json.loads({sections!r}))
 data = load_data(spec.task, corpus, tokenizer=tokenizer_of(spec.task, corpus, None))
 ranks, name = init_distributed("cpu")
 fitted = fit_titles(spec, data, Setting(choose_device("cpu"), False, ranks))
-if ranks.first:
+if ranks.is_main:
     print(json.dumps([fitted.history, fitted.logits["test"].tolist()]))
 ranks.close()
 """

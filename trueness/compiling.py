@@ -6,9 +6,12 @@ numba is loaded by the first call, not by the import of a module that has kernel
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache, cached_property, update_wrapper
+from pathlib import Path
+from pickle import UnpicklingError
+from types import FunctionType, ModuleType
 from typing import Any
 
 _interpreting = ContextVar("_interpreting", default=False)
@@ -19,12 +22,12 @@ class Kernel:
 
     Parameters
     ----------
-    function : callable
+    function : function
         Written for numba. It may call other kernels.
     fastmath : bool
     """
 
-    def __init__(self, function: Callable[..., Any], *, fastmath: bool = False) -> None:
+    def __init__(self, function: FunctionType, *, fastmath: bool = False) -> None:
         update_wrapper(self, function)
         self.name = str(getattr(function, "__name__", function))
         self.function, self.fastmath = function, fastmath
@@ -43,9 +46,46 @@ class Kernel:
             "error_model": "numpy", "nogil": True, "fastmath": self.fastmath
         }  # fmt: skip
         try:
-            return njit(cache=True, **options)(self.function)
+            made = njit(cache=True, **options)(self.function)
         except RuntimeError:  # numba found no folder for its cache
             return njit(**options)(self.function)
+        others = {one.function.__code__.co_filename for one in _called(self.function)}
+        if others:  # numba looks at the own file alone
+            file = made._cache._cache_file
+            file._source_stamp = (file._source_stamp, *map(_state, sorted(others)))
+        for name in ("load_overload", "save_overload"):  # a full disk or damage costs time alone
+            setattr(made._cache, name, _if_it_can(getattr(made._cache, name)))
+        return made
+
+
+def _called(function: FunctionType) -> set[Kernel]:
+    """Kernels that a function names, and those that they name."""
+    names, known = function.__code__.co_names, function.__globals__
+    named = [known[name] for name in names if name in known]
+    named += [getattr(one, name, None) for one in named if isinstance(one, ModuleType)
+              for name in names]  # fmt: skip
+    result: set[Kernel] = set()
+    for one in named:
+        if isinstance(one, Kernel) and one.function is not function:
+            result |= {one, *_called(one.function)}
+    return result
+
+
+def _state(file: str) -> tuple[int, int]:
+    """Time and size of a file."""
+    facts = Path(file).stat()
+    return facts.st_mtime_ns, facts.st_size
+
+
+def _if_it_can(step: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, which does nothing where files cannot be written or are damaged."""
+
+    def tried(*arguments: object) -> Any:  # noqa: ANN401 - as the step
+        with suppress(OSError, EOFError, UnpicklingError):
+            return step(*arguments)
+        return None
+
+    return tried
 
 
 @cache
@@ -60,7 +100,7 @@ def _teach_numba() -> None:
         return types.Dispatcher(kernel.dispatcher)
 
 
-def compiled(function: Callable[..., Any], *, fastmath: bool = False) -> Kernel:
+def compiled(function: Any, *, fastmath: bool = False) -> Kernel:  # noqa: ANN401 - a function
     """Compile on the first call; division by zero gives inf or NaN, whole numbers wrap round.
 
     The result is kept in numba's cache: beside the source, else where ``NUMBA_CACHE_DIR`` points or
@@ -69,7 +109,7 @@ def compiled(function: Callable[..., Any], *, fastmath: bool = False) -> Kernel:
 
     Parameters
     ----------
-    function : callable
+    function : function
     fastmath : bool
         Sums may be taken in any order.
 

@@ -244,7 +244,7 @@ def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         with safe_open(path, "numpy") as file:
             about = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, TypeError, AttributeError) as error:  # of a kind that numpy lacks
         raise ValueError(first_line(error)) from None
     if about.pop(DIGEST, "") != _digest_of(tensors, about):
         raise ValueError("content differs from what was written")

@@ -44,7 +44,7 @@ class RunRecorder:
     def open(self) -> None:
         """Make the store ready, and remember the ids of the campaign."""
         self.store.prepare()
-        if self.ranks.first:
+        if self.ranks.is_main:
             self.leases.sweep()
             ids = {e.id: e.spec.key for e in self.campaign.entries}
             aside = self.store.write_campaign(
@@ -111,7 +111,7 @@ class RunRecorder:
                 for spec in specs:
                     self.fail(spec, answer.reason)
             else:
-                for outcome in answer if self.ranks.first else ():
+                for outcome in answer if self.ranks.is_main else ():
                     self._keep(outcome)
         finally:
             self._release([spec.key for spec in specs])
@@ -163,7 +163,7 @@ class RunRecorder:
     def fail(self, spec: Any, reason: str) -> None:  # noqa: ANN401
         """Note why there is no run."""
         self.failed.append(spec.key)
-        if self.ranks.first:
+        if self.ranks.is_main:
             self.store.write_failure(spec, reason)
             self.callback.on_run_failed(self._ids(spec), reason)
 

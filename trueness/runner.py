@@ -21,7 +21,7 @@ from trueness.engines import EncoderOptions, Setting, Step, carry_out, engine_of
 from trueness.engines.continued import Continued
 from trueness.errors import SpecError
 from trueness.execute import AnyPool, Pool, Question, keep_memory, pool_size, refuse_unguarded
-from trueness.fit.device import choose_device
+from trueness.fit.device import Device, choose_device
 from trueness.fit.parallel import init_distributed
 from trueness.plan import Plan, plan, resolution, size_text
 from trueness.plan.continuing import continued, predecessors
@@ -125,15 +125,18 @@ def run(
     until = None if max_hours is None else time.monotonic() + 3600 * max_hours
     limits_in(store)  # refuses a wrong checks.yaml before anything trains
     _check_name(campaign, store)
-    where = choose_device(device) if pool is None else pool.device(device)
+    todo = plan(campaign, store, retry=retry, examples=examples)
+    if pool is None and not todo.specs and device in ("auto", "cpu"):
+        where = Device("cpu", has_bf16=False)  # nothing is trained, and torch is not loaded
+    else:
+        where = choose_device(device) if pool is None else pool.device(device)
     setting = Setting(
         where, store.root, encoders or EncoderOptions(), asks=prune is not None,
         folder=campaign.folder, shared=pool is None or pool.sees(store.checkpoints),
     )  # fmt: skip
-    todo = plan(campaign, store, retry=retry, examples=examples)
     todo.check(setting)
     ranks, name = init_distributed(where.name)
-    rank_callback = callback if callback is not None and ranks.first else Callback()
+    rank_callback = callback if callback is not None and ranks.is_main else Callback()
     setting = replace(setting, device=replace(where, name=name), ranks=ranks)
     if update or announce:
         setting = replace(
@@ -233,7 +236,7 @@ class _Work:
     def _wave(self, wave: Sequence[Any]) -> None:
         jobs = [
             job for job in self.todo.jobs(wave, self.setting)
-            if self.setting.ranks.first or engine_of(job.engine).ranked
+            if self.setting.ranks.is_main or engine_of(job.engine).ranked
         ]  # fmt: skip
         if not jobs:
             return
@@ -277,5 +280,5 @@ class _Work:
         reused = [k for k in keys if k not in {*wanted, *given_up} or k in others]
         return Summary(
             recorder.trained, reused, recorder.failed, missing, todo.notes, interrupted,
-            out_of_time, tuple(recorder.pruned), self.setting.ranks.first,
+            out_of_time, tuple(recorder.pruned), self.setting.ranks.is_main,
         )  # fmt: skip

@@ -1,6 +1,9 @@
 """Measures of windows: the same compiled and interpreted, and the same from disk as computed."""
 
+import json
 import os
+import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 import trueness
 from trueness.compiling import compiled, interpreted
 from trueness.errors import StoreError
-from trueness.files import read_tensors
+from trueness.files import read_json, read_tensors, sha256_of, write_json, write_tensors
 from trueness.market import emd, feature_table, load_bars
 from trueness.market import kernels as k
 from trueness.market.measures import FEW_ROWS, Measures
@@ -66,6 +69,33 @@ def test_a_kernel_calls_others_in_both_ways():
         assert "dispatcher" not in vars(outer)
     assert outer(np.ones(3)) == 4
     assert len(outer.dispatcher.signatures) == 1
+
+
+def test_a_full_disk_keeps_no_kernels_and_stops_none(tmp_path):
+    code = (
+        "import resource, signal, numpy as np; from trueness.market import kernels as k;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0));"
+        "assert np.isfinite(k.sample_entropy(np.arange(40.0) % 7, 30)[-1])"
+    )
+    there = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=there)
+    assert not [one for one in tmp_path.rglob("*") if one.is_file() and one.stat().st_size]
+
+
+@pytest.mark.parametrize("left", [0, 20])
+def test_damage_of_what_numba_keeps_stops_no_kernel(tmp_path, left):
+    code = (
+        "import numpy as np; from trueness.market import kernels as k;"
+        "assert np.isfinite(k.higuchi_dimension(np.arange(40.0) % 7, 20, 5)[-1])"
+    )
+    there = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=there)
+    kept = list(tmp_path.rglob("*.nbi"))
+    assert kept
+    for one in kept:
+        os.truncate(one, left)
+    subprocess.run([sys.executable, "-c", code], check=True, env=there)
 
 
 def _random(n=400, seed=0):
@@ -156,6 +186,46 @@ def test_other_code_and_damage_begin_anew(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+DAMAGES = {
+    "no closes": lambda t: {n: t[n] for n in t if n != "closes"},
+    "no rows": lambda t: {**t, "closes": t["closes"].reshape(1, -1)},
+    "other columns": lambda t: {n: t[n] if n == "closes" else t[n].repeat(2, -1)[..., None] for n in t},
+    "whole numbers": lambda t: {n: t[n] if n == "closes" else np.zeros(t[n].shape, int) for n in t},
+    "single numbers": lambda t: {n: t[n] if n == "closes" else np.array(1.0) for n in t},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("more", [0, 1])
+def test_tensors_of_another_form_are_computed_anew(tmp_path, damage, more):
+    x = _random(300)
+    _all(x[: len(x) - more].copy(), tmp_path)
+    (file,) = tmp_path.iterdir()
+    write_tensors(file, DAMAGES[damage](read_tensors(file)[0]))
+    for _ in range(2):
+        for name, values in _all(x, tmp_path).items():
+            np.testing.assert_array_equal(values, _all(x, None)[name])
+    kept, _ = read_tensors(file)
+    assert {len(one) for one in kept.values()} == {len(x)}
+
+
+@pytest.mark.parametrize("kind", ["BF16", "F8_E4M3"])
+def test_numbers_that_numpy_lacks_are_a_damage(tmp_path, kind):
+    header = json.dumps(
+        {"x": {"dtype": kind, "shape": [2], "data_offsets": [0, 2 + 2 * (kind == "BF16")]}}
+    )
+    content = struct.pack("<Q", len(header)) + header.encode() + bytes(2 + 2 * (kind == "BF16"))
+    (tmp_path / "one").write_bytes(content)
+    with pytest.raises(ValueError):
+        read_tensors(tmp_path / "one")
+
+
+def test_a_folder_that_cannot_even_be_asked_is_done_without():
+    x = _random(200)
+    for name, values in _all(x, Path("/tmp") / ("n" * 300)).items():
+        np.testing.assert_array_equal(values, _all(x, None)[name])
+
+
 def test_tables_are_the_same_with_and_without_the_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path))
     bars, names = load_bars("sp500").head(900), ["emd_imf_count", "mfdfa_hurst_mean", "sma_50"]
@@ -206,10 +276,45 @@ def test_a_machine_that_never_saw_the_series_takes_the_measures_of_the_bundle(
             env={**os.environ, "TRUENESS_CACHE": str(there)},
         )  # fmt: skip
         assert float(answer.stdout) == expected["score"][2]
-        (known,) = there.glob("measures-*")
+        (known,) = there.glob("measures-*/measures-*")
         assert {len(one) for one in read_tensors(known)[0].values()} == {1500}
+
+    # measures of another bundle that are wrong stay with that bundle
+    shutil.copytree("bundle", "wrong")
+    (lies,) = Path("wrong/measures").iterdir()
+    write_tensors(lies, {n: a if n == "closes" else np.ones_like(a) for n, a in tensors.items()})
+    described = read_json("wrong/bundle.json")
+    described["files"][f"measures/{lies.name}"]["sha256"] = sha256_of(lies)
+    write_json(Path("wrong/bundle.json"), described)
+    monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path / "new"))
+    wrong = trueness.load("wrong").predict("longer.csv").to_frame()
+    assert wrong["score"][2] != expected["score"][2]
+    right = trueness.load("bundle").predict("longer.csv").to_frame()
+    assert right["score"].to_list() == expected["score"].to_list()
+
     with kept.open("r+b") as file:
         file.write(b"\0")
     with pytest.raises(StoreError) as caught:
         trueness.load("bundle").predict("longer.csv")
     assert caught.value.code == "damaged"
+
+
+def test_a_kernel_is_compiled_anew_when_one_that_it_calls_has_changed(tmp_path):
+    """numba keeps compiled code by the state of its own file alone."""
+    head = "from trueness.compiling import compiled\nfrom . import inner as k\n"
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "__init__.py").touch()
+    inner, outer = (tmp_path / "pack" / f"{name}.py" for name in ("inner", "outer"))
+    outer.write_text(f"{head}@compiled\ndef double(x):\n    return 2 * k.one(x)\n")
+    middle = "from trueness.compiling import compiled\n@compiled\ndef one(x):\n    return x + "
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    code = "from pack.outer import double; print(double(1), sum(double.dispatcher.stats.cache_hits.values()))"
+    answers = []
+    for added in ("1", "1", "10"):
+        if not inner.exists() or added == "10":
+            inner.write_text(middle + added + "\n")
+        answers.append(subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True,
+            env=environment, cwd=tmp_path,
+        ).stdout.split())  # fmt: skip
+    assert answers == [["4", "0"], ["4", "1"], ["22", "0"]]

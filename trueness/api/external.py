@@ -40,7 +40,7 @@ def judge(
     block: int | None = None,
     horizon: int | None = None,
     min_rows: int | None = None,
-    sort: str | None = None,
+    rank_by: str | None = None,
     name: str | None = None,
     store: Where | None = None,
     separator: str | None = None,
@@ -97,8 +97,8 @@ def judge(
         Times that a label looks ahead; a block is never shorter.
     min_rows : int, optional
         Units that a group needs to be judged by itself; 100 by default.
-    sort : str, optional
-        Estimate whose lower bound sorts, such as ``precision@15`` or ``auc``.
+    rank_by : str, optional
+        Estimate whose lower bound ranks, such as ``precision@15`` or ``auc``.
     name : str, optional
         Of the campaign in the store, and of the page.
     store : Store, str or Path, optional
@@ -148,7 +148,7 @@ def judge(
     board = judge_table(
         table, baselines=several(baseline), rule=rule, source=path.name if path else "",
         name=name if name is not None else named_after(path.stem) if path else DEFAULT_NAME,
-        store=kept, sort=sort,
+        store=kept, rank_by=rank_by,
     )  # fmt: skip
     return Answer(board, kept)
 

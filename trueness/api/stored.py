@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from trueness.api.answer import Answer, Where, opened, several
+from trueness.errors import TruenessError
 from trueness.store import AnyStore, Run
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from trueness.judge.calibration import CalibrationComparison
     from trueness.judge.certificates import Certificates
     from trueness.judge.compare import ClassComparison, Comparison
+    from trueness.judge.compare_several import SeveralCompared
     from trueness.judge.contrasts import Contrasts
     from trueness.judge.leaderboard import Leaderboard
     from trueness.judge.multiplicity import Spending
@@ -31,8 +33,9 @@ def _runs(store: AnyStore, runs: Sequence[str], campaign: str | None) -> dict[st
 
 def leaderboard(
     campaign: str | None = None, *, by: str | None = None, reference: str | None = None,
-    each: bool = False, sort: str | None = None, open_test: bool = False,
-    store: Where = DEFAULT_STORE,
+    each: bool = False, rank_by: str | None = None, group: str | None = None,
+    where: Sequence[str] = (), search: str = "", kind: str = "", sort: str = "", order: str = "",
+    columns: Sequence[str] = (), open_test: bool = False, store: Where = DEFAULT_STORE,
 ) -> Answer[Leaderboard | Contrasts | BySeries]:  # fmt: skip
     """Stored runs, comparable ones together; with `by`, the variants of a setting compared.
 
@@ -48,8 +51,13 @@ def leaderboard(
         the one that the campaign declares.
     each : bool
         With `by`: a row per experiment instead of the mean over those of a variant.
-    sort : str, optional
-        Estimate whose lower bound sorts, such as ``precision@15`` or ``auc``.
+    rank_by : str, optional
+        Estimate whose lower bound ranks, such as ``precision@15`` or ``auc``.
+    group : str, optional
+        Only this comparison group, by its name or the beginning of one.
+    where, search, kind, sort, order, columns
+        Which of the judged runs are shown, in which order, with which fields; see
+        `trueness.judge.choice.Choice`.
     open_test : bool
         For K classes: show the sealed test part; the ledger of the store remembers it.
     store : Store, str or Path
@@ -59,10 +67,16 @@ def leaderboard(
     TruenessError
     """
     from trueness.judge.by_series import by_series
+    from trueness.judge.choice import Choice
     from trueness.judge.contrasts import contrasts
     from trueness.judge.leaderboard import leaderboard as ranked
 
     kept = opened(store)
+    choice = Choice(several(where), search, kind, sort, order, several(columns))
+    choice = None if choice == Choice() else choice
+    if by is not None and (choice or rank_by or group):
+        raise TruenessError("by compares variants, and has no rows to rank, sort or filter",
+                            "by_and_rows")  # fmt: skip
     if by == "data":
         return Answer(by_series(kept, campaign, access=("leaderboard", "by data")), kept)
     if by is not None:
@@ -70,8 +84,9 @@ def leaderboard(
                           access=("leaderboard", f"by {by}"))  # fmt: skip
         return Answer(result, kept)
     part = "test" if open_test else None
-    board = ranked(kept, campaign, sort=sort, reference=reference, part=part, opened=open_test,
-                   access=("leaderboard", ""))  # fmt: skip
+    board = ranked(kept, campaign, rank_by=rank_by, reference=reference, part=part,
+                   opened=open_test, access=("leaderboard", ""), choice=choice,
+                   group=group)  # fmt: skip
     return Answer(board, kept)
 
 
@@ -97,14 +112,14 @@ def show(run: str, *, open_test: bool = False, store: Where = DEFAULT_STORE) -> 
 
 
 def compare(
-    first: str, second: str, *, on: str | None = None, open_test: bool = False,
+    first: str, second: str, *others: str, on: str | None = None, open_test: bool = False,
     store: Where = DEFAULT_STORE,
-) -> Answer[Comparison | ClassComparison]:  # fmt: skip
-    """Two stored runs on the same units, first minus second.
+) -> Answer[Comparison | ClassComparison | SeveralCompared]:  # fmt: skip
+    """Two to six stored runs on the same units, first minus second; of more than two every pair.
 
     Parameters
     ----------
-    first, second : str
+    first, second, *others : str
         Ids, keys or beginnings of keys.
     on : str, optional
         Part of the data; the measured one by default.
@@ -116,10 +131,11 @@ def compare(
     ------
     TruenessError
     """
-    from trueness.judge.compare import compare as compared
+    from trueness.judge.compare_several import compare_runs
 
     kept, part = opened(store), "test" if open_test and on is None else on
-    result = compared(kept, first, second, part=part, opened=open_test, access=("compare", ""))
+    result = compare_runs(kept, (first, second, *others), part=part, opened=open_test,
+                          access=("compare", ""))  # fmt: skip
     return Answer(result, kept)
 
 

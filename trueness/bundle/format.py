@@ -39,6 +39,8 @@ one on bars, measures of their closes."""
 DAWN = np.datetime64("0001-01-01")
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
+_PART = r"[^/\x00]*[^/\x00.][^/\x00]*"  # of a path: neither empty, nor . or ..
+Inside = Annotated[str, Field(pattern=rf"^{_PART}(/{_PART})*$")]
 
 
 class _Estimate(BaseModel, strict=True):
@@ -169,7 +171,7 @@ class _Description(BaseModel, strict=True):
     promise: _Promise | _ClassPromise
     refit: _Refit
     ranges: dict[str, Annotated[list[Finite], Field(min_length=2, max_length=2)]]
-    files: dict[str, _File]
+    files: dict[Inside, _File]
     drift: _Drift | None = None
 
     @model_validator(mode="after")
@@ -276,7 +278,7 @@ class Bundle:
 
 def _verified(path: Path, digest: str) -> bytes:
     try:
-        content = path.read_bytes()
+        content = b"" if path.is_fifo() else path.read_bytes()  # a pipe would never end
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}; make the bundle again", "damaged") from None
     if hashlib.sha256(content).hexdigest() != digest:

@@ -13,6 +13,7 @@ from trueness.bundle.class_promise import ClassPromise
 from trueness.bundle.classifying import TitlesPredictor
 from trueness.bundle.log import OUTCOME, Line, append, read_log
 from trueness.bundle.oddities import of_data
+from trueness.bundle.opened import own_measures
 from trueness.bundle.predicting import Predictor
 from trueness.bundle.promise import Promise
 from trueness.bundle.watching import Monitored, monitored, nothing_logged
@@ -91,7 +92,8 @@ def _from_bars(predictor: Predictor, data: Any) -> tuple[Examples, tuple[str, ..
     notes = of_data(bundle, data)
     one = predictor.opened[0]
     task = task_of(bundle.task)
-    return task.unseen(one.member.spec, data, one.member.prepared, one.files), notes
+    with own_measures(bundle):
+        return task.unseen(one.member.spec, data, one.member.prepared, one.files), notes
 
 
 def _check_later(data: Any, logged: Mapping[str, Line]) -> None:  # noqa: ANN401 - MarketData

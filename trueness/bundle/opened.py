@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.bundle.format import NETWORK, WEIGHTS, Bundle, Member
+from trueness.bundle.format import MEASURES, NETWORK, WEIGHTS, Bundle, Member
 from trueness.examples import Examples
 from trueness.own import translate_errors
 
 Array = NDArray[np.float64]
+
+
+def own_measures(bundle: Bundle) -> AbstractContextManager[None]:
+    """Columns are made inside with the measures of bars that a bundle carries, if there are any.
+
+    Raises
+    ------
+    StoreError
+        With code ``damaged``.
+    """
+    if not (files := bundle.files(MEASURES)):
+        return nullcontext()
+    from trueness.market.measures import seeded  # tables do without its package
+
+    return seeded(files)
 
 
 @dataclass(frozen=True)

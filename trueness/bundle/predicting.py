@@ -14,16 +14,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.bundle.format import MEASURES, Bundle, Member, open_bundle
+from trueness.bundle.format import Bundle, Member, open_bundle
 from trueness.bundle.log import PREDICTION, append, differing, read_log
 from trueness.bundle.oddities import Odd, check_sources, of_data, of_rows
-from trueness.bundle.opened import Opened
+from trueness.bundle.opened import Opened, own_measures
 from trueness.bundle.promise import Promise, probability_of
 from trueness.document import Cell, Column, Document, Items, Sentence, Style, Table
 from trueness.document.numbers import count, percent, plural, share
 from trueness.errors import TruenessError
 from trueness.examples import Examples
-from trueness.files import cache_folder
 from trueness.frames import as_series
 from trueness.judge.judgement import SCHEMA
 from trueness.tasks import task_of
@@ -280,16 +279,13 @@ class Predictor:
             As of `predict`, which raises the same.
         """
         _check_given(self.bundle, data)
-        if measured := self.bundle.files(MEASURES):
-            from trueness.market.measures import seed  # tables do without its package
-
-            seed(measured, cache_folder())
         task, result = task_of(self.bundle.task), dict[str, Examples]()
         for one in self.opened:
             key = rows_key(one.member)
             if key in result:
                 continue
-            made = task.unseen(one.member.spec, data, one.member.prepared, one.files)
+            with own_measures(self.bundle):
+                made = task.unseen(one.member.spec, data, one.member.prepared, one.files)
             result[key] = self._asked(_checked(made, one.member), since)
             first = next(iter(result.values()))
             if not np.array_equal(first.columns()["id"], result[key].columns()["id"]):

@@ -43,7 +43,7 @@ VERBS = {
     "run": "runs:run",
     "status": "judging:status",
     "list": "runs:list_",
-    "leaderboard": "runs:leaderboard_",
+    "leaderboard": "boards:leaderboard_",
     "show": "runs:show",
     "judge": "external:judge",
     "compare": "comparing:compare",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Data, OpenTest, Store_, StrictInt, progress
+from trueness.cli.options import CHOICE, DEFAULT_STORE, Data, OpenTest, Store_, StrictInt, progress
 from trueness.cli.output import DEFAULT, Output, check, present
 
 VERB = "errors"
@@ -20,6 +20,8 @@ def errors(
     either: Annotated[str, Parameter(name="--class")] = "",
     given: str = "",
     predicted: str = "",
+    search: str = "",
+    show: Annotated[Literal["wrong", "right", "all", "unsure", "near"], CHOICE] = "wrong",
     top: StrictInt = 20,
     refit: Annotated[bool, Parameter(negative=())] = False,
     open_test: OpenTest = False,
@@ -28,7 +30,7 @@ def errors(
     store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,
 ) -> int:
-    """List what a run has wrong, the surest errors first: texts, or false alarms and misses.
+    """List what a run has wrong, the surest first: texts, also right ones; false alarms, misses.
 
     Of a run on titles: given and predicted label, probability, the most similar training text, the
     words that decided where the run keeps weights, and which classes are mixed. Of a binary label:
@@ -48,8 +50,13 @@ def errors(
         Only texts that are labelled so.
     predicted
         Only texts that are predicted as this class.
+    search
+        Only texts that hold this, in upper or lower case.
+    show
+        Of texts: wrong, right or all, the surest first; unsure, the least sure first; near, those
+        that resemble a training text, the most similar first.
     top
-        Errors that are shown, and whose words are shown; --csv, --parquet and --json have all.
+        Texts that are shown, and whose words are shown; --csv, --parquet and --json have all.
     refit
         Fit n-grams again to show words: their runs keep no weights.
     device
@@ -61,7 +68,7 @@ def errors(
     from trueness.store import Store
 
     check(output)
-    asked = Asked(language, either, given, predicted)
+    asked = Asked(language, either, given, predicted, search, show)
     how = How(asked, top, open_test, refit, device)
     with progress() as shown:
         result = errors_of(Store(store), run, {"data": data}, how, access=(VERB, str(asked)),

@@ -41,7 +41,7 @@ def judge(
     block: StrictInt | None = None,
     horizon: StrictInt | None = None,
     min_rows: StrictInt | None = None,
-    sort: str | None = None,
+    rank_by: str | None = None,
     name: str | None = None,
     store: Store_ = DEFAULT_STORE,
     no_store: Flag = False,
@@ -106,8 +106,8 @@ def judge(
         Times that a label looks ahead; a block is never shorter.
     min_rows
         Units that a group needs to be judged by itself, 100 by default.
-    sort
-        Estimate whose lower bound sorts, such as precision@15 or auc.
+    rank_by
+        Estimate whose lower bound ranks, such as precision@15 or auc.
     name
         Campaign of the models in the store; the name of the file by default.
     no_store
@@ -130,7 +130,7 @@ def judge(
     board = judge_table(
         table, baselines=baseline or (), rule=rule,
         name=named_after(file.stem) if name is None else name,
-        source=file.name, store=None if no_store else Store(store), sort=sort,
+        source=file.name, store=None if no_store else Store(store), rank_by=rank_by,
     )  # fmt: skip
     for text in table.notes:
         note(text)

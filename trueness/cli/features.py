@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
-from trueness.cli.options import Data, Features, Protocol, Separator, StrictInt, Vix, progress
+from trueness.cli.options import Data, Separator, StrictInt, Vix
 from trueness.cli.output import DEFAULT, Output, check, check_path, console, present
 from trueness.errors import TruenessError
 
@@ -136,100 +136,7 @@ def build(
     return 0
 
 
-@features_app.command
-def audit(
-    campaign: str | None = None,
-    /,
-    *,
-    tier: str | None = None,
-    features: Features = None,
-    data: Data = None,
-    vix: Vix = None,
-    protocol: Protocol = None,
-    block_days: StrictInt | None = None,
-    output: Output = DEFAULT,
-) -> int:
-    """Audit features: look-ahead, copies, gaps, tails, drift, relation to the label.
-
-    Those of a tier of indicators, own ones, or those of the table of a campaign: there a feature
-    that tells the label by itself is suspected to be a leak. Exits with status 1 if a feature
-    looks ahead, or is a suspected leak.
-
-    Example: trueness features audit --tier a50 --data sp500
-    Example: trueness features audit --features my_features.py:build --data sp500
-    Example: trueness features audit table-demo
-
-    Parameters
-    ----------
-    campaign
-        A campaign on a table, whose first experiment says what is predicted; of the other options
-        it takes --data and --protocol.
-    tier
-        See trueness features; a50 by default.
-    protocol
-        Whose training rows the label is compared on; of a tier (High of the next day reaches +1 %)
-        holdout by default.
-    block_days
-        Days per permuted block of the null of a tier; 125 by default.
-    """
-    from trueness.judge.features import audit_tier
-    from trueness.market import load_bars, load_volatility
-
-    check(output)
-    if campaign is not None:
-        own = {"--tier": tier, "--features": features, "--vix": vix, "--block-days": block_days}
-        option = next((name for name, value in own.items() if value is not None), None)
-        if option is not None:
-            message = f"{option} is about a tier of indicators; leave it out for the table of"
-            raise TruenessError(f"{message} {campaign}", "no_tier")
-        return _audit_table(campaign, data, protocol, output)
-    protocol, block_days = protocol or "holdout", 125 if block_days is None else block_days
-    if protocol not in ("holdout", "walk_forward"):
-        message = f"--protocol {protocol} divides rows of tables; for a tier choose from holdout"
-        raise TruenessError(f"{message}, walk_forward", "protocol")
-    if block_days < 1:
-        raise TruenessError(f"--block-days {block_days}: at least 1 day is needed", "count")
-    if features is not None:
-        return _audit_own(features, tier, data, protocol, block_days, output)
-    index = None if vix is None else load_volatility(vix)
-    with progress() as shown:
-        result = audit_tier(
-            load_bars(data or "sp500"), tier or "a50", index, protocol, block_days, shown
-        )
-    present(result, output)
-    return 1 if result.looking_ahead else 0
-
-
-def _audit_own(
-    features: str, tier: str | None, data: Data, protocol: str, block: int, output: Output
-) -> int:
-    from trueness.judge.features import audit_own
-    from trueness.market import load_panel
-    from trueness.market.own_features import load_own
-
-    if tier is not None:
-        raise TruenessError("--tier and --features are audited one at a time; leave one out",
-                            "tier")  # fmt: skip
-    panel = load_panel(data or "sp500")
-    with progress() as shown:
-        result = audit_own(load_own(features, panel), panel, protocol, block, shown)
-    present(result, output)
-    return 1 if result.looking_ahead else 0
-
-
-def _audit_table(name: str, data: Data, protocol: str | None, output: Output) -> int:
-    from trueness.campaign import load_campaign
-    from trueness.judge.table_features import audit_table
-    from trueness.tasks import task_of
-
-    campaign = load_campaign(name, data=data, protocol=protocol)
-    if not task_of(campaign.kind).tabular:
-        raise TruenessError(f"{campaign.name} is a campaign on {campaign.kind}; the features of a "
-                            "tier are audited by --tier", "no_table")  # fmt: skip
-    spec = campaign.experiments[0].spec
-    result = audit_table(spec.task, spec.evaluation, campaign.data.table)
-    present(result, output)
-    return 1 if result.leaks else 0
+features_app.command("trueness.cli.auditing:audit", name="audit")
 
 
 @features_app.command

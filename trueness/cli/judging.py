@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trueness.cli.campaigns import ALL, Experiments
 from trueness.cli.options import DEFAULT_STORE, Separator, Store_
 from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.cli.runs import MANY
+from trueness.errors import TruenessError
+
+if TYPE_CHECKING:
+    from trueness.store import Store
 
 
 def compare_published(
@@ -45,10 +51,12 @@ def compare_published(
 
 
 def status(
-    campaign: str, /, *, experiments: Experiments = ALL, store: Store_ = DEFAULT_STORE,
-    output: Output = DEFAULT,
+    campaign: str | None = None, /, *, run: str | None = None, experiments: Experiments = ALL,
+    store: Store_ = DEFAULT_STORE, output: Output = DEFAULT,
 ) -> int:  # fmt: skip
     """Say what a campaign is doing: counts per priority, what runs now, the best so far.
+
+    Without a campaign it is about the store: what runs now, recent runs, problems, the ledger.
 
     Example: trueness status demo
 
@@ -56,17 +64,35 @@ def status(
     ----------
     campaign
         A bundled campaign (trueness list) or a YAML file.
+    run
+        In its place, one run, by id or key: who trains it, its losses so far.
     """
     from trueness.judge.status import status as stands
     from trueness.store import Store
 
     check(output)
     opened = Store(store)
+    if campaign is None or run is not None:
+        if campaign is not None or replace(experiments, data=None, vix=None) != ALL:
+            raise TruenessError("--run, and the status of a store, take no campaign and none of "
+                                "its experiments", "which_runs")  # fmt: skip
+        return _of_store(opened, run, output)
     chosen, run = experiments.campaign(campaign, store=opened), experiments.command(campaign)
     if not experiments.chosen and len(chosen.experiments) > MANY:
         run += " --all"
     access = ("status", "")
     present(stands(chosen.name, chosen.experiments, opened, run, access=access), output)
+    return 0
+
+
+def _of_store(store: Store, wanted: str | None, output: Output) -> int:
+    from trueness.judge.store_status import key_of, status_of_run, status_of_store
+
+    result = status_of_store(store)
+    if wanted is None:
+        present(result, output)
+    else:
+        present(status_of_run(result, key_of(store, wanted)), output)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Verbs about runs: run, list, leaderboard, show."""
+"""Verbs about runs: run, list, show."""
 
 from __future__ import annotations
 
@@ -259,86 +259,6 @@ def _experiments(campaign: Campaign) -> list[dict[str, Any]]:
             "spec": spec.model_dump(mode="json"),
         })  # fmt: skip
     return rows
-
-
-def leaderboard_(
-    campaign: str | None = None,
-    /,
-    *,
-    by: str | None = None,
-    reference: str | None = None,
-    each: Annotated[bool, Parameter(negative=())] = False,
-    sort: str | None = None,
-    tags: Annotated[list[str] | None, Parameter(name="--tag", negative=())] = None,
-    open_test: OpenTest = False,
-    store: Store_ = DEFAULT_STORE,
-    output: Output = DEFAULT,
-) -> int:
-    """Print the stored runs, comparable ones together, sorted by the lower bound of a precision.
-
-    With --by, compare the variants of one setting with a reference, everything else equal.
-
-    Example: trueness leaderboard demo --sort precision@15
-
-    Example: trueness leaderboard demo --by model.embedding
-
-    Parameters
-    ----------
-    campaign
-        Only the runs of this campaign, bundled or a YAML file; all runs without it.
-    by
-        Setting whose variants are compared, such as loss, model.embedding, embedding.kind,
-        task.tier, recipe.learning_rate or dropout; or data, for each series of a panel by itself.
-    reference
-        With --by: value that the others are compared with; the default of the setting without it.
-        For runs with K classes: the run that the others are compared with; that of the campaign
-        without it.
-    each
-        With --by: a row per experiment instead of the mean over those of a variant.
-    sort
-        Estimate whose lower bound sorts, such as precision@15, precision@0.5 or auc.
-    tags
-        Only runs with this tag (trueness runs tag); repeatable.
-    """
-    from trueness.judge.leaderboard import leaderboard
-    from trueness.store import Store
-
-    check(output)
-    if campaign is not None and campaign.endswith((".yaml", ".yml")):
-        from trueness.campaign import campaign_name
-
-        campaign = campaign_name(campaign)
-    opened = Store(store)
-    keys = _tagged(opened, tags) if tags else None
-    if by is not None:
-        from trueness.judge.by_series import by_series
-        from trueness.judge.contrasts import contrasts
-
-        if sort is not None:
-            raise TruenessError("--sort belongs to the whole leaderboard; leave it or --by out",
-                                "by_and_sort")  # fmt: skip
-        if by == "data":
-            if each or reference is not None:
-                raise TruenessError("--each and --reference belong to the variants of a setting; "
-                                    "--by data shows series", "by_data")  # fmt: skip
-            present(by_series(opened, campaign, keys=keys, access=("leaderboard", "by data")),
-                    output)  # fmt: skip
-            return 0
-        present(contrasts(opened, campaign, by, reference=reference, each=each, keys=keys,
-                          access=("leaderboard", f"by {by}")), output)  # fmt: skip
-        return 0
-    if each:
-        raise TruenessError("--each needs --by, which says what is compared", "each_without_by")
-    part = "test" if open_test else None
-    present(leaderboard(opened, campaign, sort=sort, keys=keys, reference=reference, part=part,
-                        opened=open_test, access=("leaderboard", "")), output)  # fmt: skip
-    return 0
-
-
-def _tagged(store: Store, tags: list[str]) -> set[str]:
-    from trueness.judge.keeping import tagged
-
-    return tagged(store, tags)
 
 
 def show(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from trueness.document.numbers import plural
 from trueness.examples import PARTS, Examples
-from trueness.fit.member import FoldFit
 from trueness.fit.monitor import TrainingWarning
 from trueness.store import Run
+
+if TYPE_CHECKING:
+    from trueness.fit.member import FoldFit
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,8 @@ def inherited(run: Run[Any], folds: Mapping[int, int], examples: Examples) -> di
     StoreError
         If its files are damaged.
     """
+    from trueness.fit.member import FoldFit  # loads torch
+
     table, history, weights, record = run.table(), run.history(), run.parameters(), run.record
     ids = pl.DataFrame({"id": examples.columns()["id"]})
     result = {}

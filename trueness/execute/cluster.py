@@ -15,6 +15,7 @@ import shutil
 import signal
 import tempfile
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from importlib import import_module
@@ -26,7 +27,7 @@ from trueness.errors import SpecError, TruenessError
 from trueness.execute import remote
 from trueness.execute.contract import ASKED_EVERY_S, ONE_THREAD, Callbacks, Failure, Function
 from trueness.execute.local import map_here, pool_size
-from trueness.execute.reaching import check_answers, last_line, message_of
+from trueness.execute.reaching import Watch, check_answers, last_line, message_of
 
 if TYPE_CHECKING:
     from trueness.fit.device import Device
@@ -38,12 +39,15 @@ Ray is told to try nothing again: it would do so without an end where memory was
 """
 COUNTED_EVERY_S = 5.0
 """Seconds between two looks at the nodes of a cluster, which come and go."""
-QUIET = {
+SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_AUTO_CONNECT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
 }
-"""Environment in which Ray reports nothing to anybody."""
+"""Environment in which Ray reports nothing to anybody, and begins no cluster by itself."""
+ELSEWHERE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "600"}
+"""And where the cluster is not begun here: Ray ends a process so long after its head is gone."""
 
 
 class RayPool:
@@ -64,9 +68,11 @@ class RayPool:
         self._counted = (-COUNTED_EVERY_S, 0)
         self._seen: dict[tuple[Path, frozenset[str]], bool] = {}
         self._folder = ""
+        self._watch = Watch(address or "", f"at {address}" if address else "of this machine")
 
     def __enter__(self) -> Self:
-        os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+        settings = SETTINGS if self.address is None else SETTINGS | ELSEWHERE
+        os.environ.update(settings | os.environ)
         ray = _ray()
         ray._private.worker._worker_logs_enabled = False  # else dead raylets are told of on stdout
         self._packer, self._work = remote.Packer(ray.put), ray.remote(remote.work)
@@ -87,11 +93,14 @@ class RayPool:
             except (RuntimeError, ValueError, OSError) as error:
                 self.__exit__()
                 raise ConnectionError(message_of(error)) from error
+            logging.getLogger("ray").setLevel(logging.CRITICAL)  # the client heeds no option
+            warnings.filterwarnings("ignore", "Ray Client connection timed out", UserWarning)
+            if "//" not in (self.address or ""):
+                self._watch.address = ray.get_runtime_context().gcs_address
         return self
 
     def __exit__(self, *exception: object) -> None:
-        ray = _ray()
-        ray.shutdown()
+        _ray().shutdown()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -139,15 +148,15 @@ class RayPool:
         self.start()
         probe = ray.remote(remote.seen_device)
         with self._reached():
-            return ray.get(probe.options(num_cpus=1, num_gpus=int(self._gpu)).remote(kind))
+            return self._value(probe.options(num_cpus=1, num_gpus=int(self._gpu)).remote(kind))
 
     def sees(self, path: Path) -> bool:
         """Whether every node reads the same file or folder under this path."""
         nodes = frozenset(self._nodes())
         if (path, nodes) not in self._seen:
-            with _witness(path) as seen:
+            with _witness(path) as seen, self._reached():
                 probes = [self._probe(node, seen) for node in nodes]
-                self._seen[path, nodes] = all(_answered(probe) for probe in probes)
+                self._seen[path, nodes] = all(self._answered(probe) for probe in probes)
         return self._seen[path, nodes]
 
     def _probe(self, node: str, path: Path) -> Any:  # noqa: ANN401 - a reference
@@ -156,6 +165,21 @@ class RayPool:
             num_cpus=0, scheduling_strategy=_on_node(node, soft=False)
         )  # fmt: skip
         return probe.remote(str(path), str(Path.cwd()))
+
+    def _answered(self, probe: Any) -> bool:  # noqa: ANN401 - a reference
+        """What a node says; one that is gone by now reads nothing."""
+        try:
+            return self._value(probe)
+        except _ray().exceptions.RayError:
+            return True
+
+    def _value(self, task: Any) -> Any:  # noqa: ANN401 - a reference, and its value
+        """What a task comes to, as long as the cluster is there."""
+        ray = _ray()
+        while not ray.wait([task], timeout=ASKED_EVERY_S)[0]:
+            interrupts.check()
+            self._watch.is_silent()
+        return ray.get(task)
 
     def check(self, items: Callable[[], Sequence[Any]]) -> None:
         """Refuse items that need more memory than a node has, or files that not all nodes see.
@@ -199,6 +223,7 @@ class RayPool:
         ray = _ray()
         waiting, running = deque(range(len(items))), {}
         attempts = [0] * len(items)
+        self._watch.wait()
         hub = self._hub()
         news = hub.take.remote()
         try:
@@ -207,7 +232,8 @@ class RayPool:
                 if left <= 0:
                     return
                 interrupts.check()
-                if waiting and len(running) < self.size:
+                is_silent = self._watch.is_silent()
+                if waiting and not is_silent and len(running) < self.size:
                     position = waiting.popleft()
                     if not attempts[position] and callbacks.start(position) is False:
                         continue
@@ -223,17 +249,17 @@ class RayPool:
                 if done:
                     hub.wake.remote()  # events before answers
                 if ready:
-                    self._pass_on(ray.get(news), {*running.values()}, hub, callbacks)
+                    self._pass_on(self._value(news), {*running.values()}, hub, callbacks)
                     news = hub.take.remote()
                 for task in done:
                     position = running.pop(task)
                     lost, answer = _answer(task)
-                    if lost and attempts[position] <= RETRIES:
+                    if lost and (attempts[position] <= RETRIES or self._watch.is_silent(anew=True)):
                         waiting.appendleft(position)
                     else:
                         yield position, answer
         finally:
-            _end(running, hub)
+            _end(running, hub, self._watch)
 
     def _hub(self) -> Any:  # noqa: ANN401 - an actor
         """The actor of a map, beside the caller if it can be."""
@@ -273,6 +299,7 @@ class RayPool:
         """Nodes on which items can be carried out, and what they have."""
         ray = _ray()
         with self._reached():
+            self._watch.wait()
             every = ray.nodes()
         return {
             node["NodeID"]: node["Resources"] for node in every
@@ -282,16 +309,17 @@ class RayPool:
     @contextlib.contextmanager
     def _reached(self) -> Generator[None]:
         """Errors of Ray as refusals; those that a task raised for the user as they are."""
-        errors = _ray().exceptions
-        place = self.address or "this machine"
+        errors, place = _ray().exceptions, self._watch.place
         try:
             yield
         except errors.RayTaskError as error:
             if isinstance(error.cause, TruenessError):
                 raise error.cause from None
-            raise SpecError(f"Ray at {place}: {last_line(error)}", "no_cluster") from error
-        except (errors.RayError, ConnectionError) as error:
-            raise SpecError(f"Ray at {place}: {message_of(error)}", "no_cluster") from error
+            raise SpecError(f"Ray {place}: {last_line(error)}", "no_cluster") from error
+        except (errors.RayError, ConnectionError, import_module("grpc").RpcError) as error:
+            if self._watch.is_silent(anew=True):
+                raise self._watch.gone() from error
+            raise SpecError(f"Ray {place}: {message_of(error)}", "no_cluster") from error
 
 
 def _ray() -> Any:  # noqa: ANN401 - the module, which is an extra
@@ -312,15 +340,6 @@ def _run_here(
         yield position, answer
 
 
-def _answered(probe: Any) -> bool:  # noqa: ANN401 - a reference
-    """What a node says; one that is gone by now reads nothing."""
-    ray = _ray()
-    try:
-        return ray.get(probe)
-    except ray.exceptions.RayError:
-        return True
-
-
 def _answer(task: Any) -> tuple[bool, Any]:  # noqa: ANN401 - a reference
     """Whether the worker of a task was lost, and what came of it."""
     ray = _ray()
@@ -333,12 +352,12 @@ def _answer(task: Any) -> tuple[bool, Any]:  # noqa: ANN401 - a reference
     return False, pickle.loads(content) if kind == "done" else Failure(content)
 
 
-def _end(running: dict[Any, int], hub: Any) -> None:  # noqa: ANN401 - an actor
-    """Leave nothing of a map behind on the cluster."""
+def _end(running: dict[Any, int], hub: Any, watch: Watch) -> None:  # noqa: ANN401 - an actor
+    """Leave nothing of a map behind on the cluster, if there is one."""
     ray = _ray()
-    if not ray.is_initialized():
-        return  # the connection is lost; a call would begin another one
-    with contextlib.suppress(ray.exceptions.RayError, ConnectionError, ValueError):
+    with contextlib.suppress(ray.exceptions.RayError, ConnectionError, ValueError, SpecError):
+        if watch.is_silent(anew=True):
+            return
         for task in running:
             ray.cancel(task, force=True)
         ray.kill(hub)

@@ -1,4 +1,4 @@
-"""Where networks are trained and in which precision."""
+"""Where networks are trained and in which precision; torch is loaded when it is asked."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-
-import torch
 
 from trueness.errors import SpecError
 
@@ -39,6 +37,8 @@ class Device:
         if self.free is not None:
             return self.free
         if self.is_cuda:
+            import torch
+
             return int(torch.cuda.mem_get_info(self.name)[0])
         try:
             lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
@@ -50,6 +50,8 @@ class Device:
     def empty_cache(self) -> None:
         """Give freed memory back to the device."""
         if self.is_cuda:
+            import torch
+
             torch.cuda.empty_cache()
 
     def precision(self, wanted: Literal["auto", "float32", "bf16"]) -> str:
@@ -62,6 +64,8 @@ class Device:
         """Context in which forward passes run."""
         if precision in ("float32", "float64"):
             return contextlib.nullcontext()
+        import torch
+
         half = torch.float16 if precision == "fp16" else torch.bfloat16
         return torch.autocast(self.name.split(":")[0], dtype=half, cache_enabled=False)
 
@@ -79,6 +83,8 @@ def choose_device(name: str = "auto") -> Device:
     SpecError
         If the device is not there.
     """
+    import torch
+
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
     kind = name.split(":")[0]
@@ -95,5 +101,7 @@ def choose_device(name: str = "auto") -> Device:
 
 def _cpu_has_bf16() -> bool:
     """Whether the processor has bf16 dot products; emulated ones are slower than float32."""
+    import torch
+
     features = torch.cpu.get_capabilities()
     return bool(features.get("avx512_bf16") or features.get("amx_bf16") or features.get("bf16"))

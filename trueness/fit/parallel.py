@@ -6,13 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
-
-import torch
-import torch.distributed as dist
-from torch import Tensor
+from typing import TYPE_CHECKING, TypeVar
 
 from trueness.errors import SpecError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=2)
@@ -27,7 +26,7 @@ class Ranks:
     world: int = 1
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes and speaks."""
         return self.rank == 0
 
@@ -39,6 +38,9 @@ class Ranks:
         """Replace tensors by their sums over all processes, in place."""
         if self.world == 1 or not tensors:
             return
+        import torch
+        import torch.distributed as dist
+
         flat = torch.cat([t.reshape(-1).float() for t in tensors])
         dist.all_reduce(flat)
         for tensor, piece in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
@@ -47,11 +49,15 @@ class Ranks:
     def wait(self) -> None:
         """Go on when all processes are here."""
         if self.world > 1:
+            import torch.distributed as dist
+
             dist.barrier()
 
     def close(self) -> None:
         """Leave the group."""
         if self.world > 1:
+            import torch.distributed as dist
+
             dist.destroy_process_group()
 
 
@@ -71,6 +77,9 @@ def init_distributed(device: str) -> tuple[Ranks, str]:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return Ranks(), device
+    import torch
+    import torch.distributed as dist
+
     missing = [n for n in ("RANK", "MASTER_ADDR", "MASTER_PORT") if n not in os.environ]
     if missing:
         raise SpecError(f"WORLD_SIZE is {world}, but {missing[0]} is not set; start with torchrun")

@@ -160,13 +160,26 @@ def periods(run: Run) -> dict[str, Any]:
     first, last = part.time.min(), part.time.max()
     shapes, notes = _folds(part.fold[order], _texts(part.time[order])), []
     splits = set(run.predictions().frame["split"].unique())
-    for name in splits & set(rule.sealed):
+    for name in sorted(splits & set(rule.sealed)):
         time = run.predictions().part(name).time
         assert time is not None
         ends = _texts(np.array([time.min(), time.max()]))
         first, last = min(first, time.min()), max(last, time.max())
         shapes.append(_shade(*ends, "series-1/0.12"))
-        notes.append({"x": ends[0], "y": 1, "yref": "paper", "xanchor": "left", "yanchor": "top",
-                      "text": f"{part_in_words(name)}, sealed", "showarrow": False})  # fmt: skip
-    return {"shapes": shapes, "annotations": notes,
+        notes.append((time.min(), time.max(), f"{part_in_words(name)}, sealed"))
+    return {"shapes": shapes,
+            "annotations": [_inwards(*note, i, first, last) for i, note in enumerate(notes)],
             "xaxis": {"range": _texts(np.array([first, last])).tolist()}}  # fmt: skip
+
+
+def _inwards(
+    start: np.datetime64, end: np.datetime64, text: str, line: int, first: np.datetime64,
+    last: np.datetime64,
+) -> dict[str, Any]:  # fmt: skip
+    """Words at the outer end of a period, so that they stay inside of a narrow picture."""
+    right = (last - end) <= (start - first)
+    return {
+        "x": str(_texts(np.array([end if right else start]))[0]), "y": 1 - 0.08 * line,
+        "yref": "paper", "xanchor": "right" if right else "left", "yanchor": "top", "text": text,
+        "showarrow": False,
+    }  # fmt: skip

@@ -15,7 +15,7 @@ class Asked:
 
     Attributes
     ----------
-    sort, part : str or None
+    rank_by, part : str or None
         See `leaderboard`.
     reference : str or None
         The one that was asked for, or else the one that the campaign declares.
@@ -23,30 +23,30 @@ class Asked:
         Whether the declared one has no run yet.
     """
 
-    sort: str | None
+    rank_by: str | None
     part: str | None
     reference: str | None
     pending: bool
 
 
 def asked_of(
-    sort: str | None, part: str | None, reference: str | None, declared: str | None,
+    rank_by: str | None, part: str | None, reference: str | None, declared: str | None,
     ids: Mapping[str, Sequence[str]],
 ) -> Asked:  # fmt: skip
     """What is asked, where a campaign may declare a reference; `ids` are those of stored runs."""
     if reference is not None or declared is None:
-        return Asked(sort, part, reference, pending=False)
+        return Asked(rank_by, part, reference, pending=False)
     known = {id_.rpartition("@")[0] or id_ for some in ids.values() for id_ in some}
-    return Asked(sort, part, declared, pending=declared not in known)
+    return Asked(rank_by, part, declared, pending=declared not in known)
 
 
 def check_asked(
-    groups: Sequence[Sequence[Run]], sort: str | None, part: str | None, reference: str | None
+    groups: Sequence[Sequence[Run]], rank_by: str | None, part: str | None, reference: str | None
 ) -> None:
     """Refuse what no group can answer, before the evaluation is recorded."""
     for runs in groups:
-        if sort is not None:
-            check_sort(sort, runs)
+        if rank_by is not None:
+            check_estimate(rank_by, runs)
     kinds = {runs[0].estimands.kind for runs in groups}
     if kinds != {"binary"}:
         return
@@ -63,7 +63,7 @@ def check_asked(
         )  # fmt: skip
 
 
-def check_sort(sort: str, runs: Sequence[Run]) -> None:
+def check_estimate(name: str, runs: Sequence[Run]) -> None:
     """Refuse an estimate that runs do not have.
 
     Raises
@@ -72,5 +72,5 @@ def check_sort(sort: str, runs: Sequence[Run]) -> None:
         With the code ``no_estimate``.
     """
     known = list(runs[0].record["estimates"])
-    if sort not in known:
-        raise StoreError(f"no estimate {sort!r}; {nearest(sort, known)}", "no_estimate")
+    if name not in known:
+        raise StoreError(f"no estimate {name!r}; {nearest(name, known)}", "no_estimate")

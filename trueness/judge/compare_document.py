@@ -1,4 +1,4 @@
-"""What is shown of two runs on the same units."""
+"""What is shown of two to six runs on the same units."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from trueness.document import (
     Column,
     Document,
     Figure,
+    HConcat,
     Part,
     Section,
     Sentence,
+    Shaded,
     Table,
     numbers,
 )
 from trueness.evaluation.selection import Contrast
 from trueness.judge.access import part_in_words
 from trueness.judge.compare import ClassComparison, Comparison, Measure, SliceDifference
+from trueness.judge.compare_several import Agreement, SeveralCompared, pairs_section
+from trueness.judge.curves import alarm_curve
+from trueness.judge.leaderboard_document import further_parts, main_table, verdict_parts
 from trueness.judge.parts import cautions
 from trueness.judge.settings import full_labels
 
@@ -221,3 +226,44 @@ def class_comparison_document(result: ClassComparison) -> Document:
     )  # fmt: skip
     title = f"{result.first.name} minus {result.second.name}"
     return Document(title, sections, f"{_labels(result)} · {part_in_words(result.part)}")
+
+
+# ---------------------------------------------------------------------------------- more than two
+
+
+def several_document(result: SeveralCompared) -> Document:
+    """The leaderboard of some runs, every pair of them, their curves, what their alarms share."""
+    group = result.group
+    pairs = pairs_section(result.pairs, group.rule.confidence)
+    parts: list[Part] = [*verdict_parts(group)]
+    if group.classes is None:
+        named = [(one.name, one.run) for one in result.runs]
+        curves = HConcat([alarm_curve(named, what) for what in ("precision", "recall")])
+        parts += [main_table(group), pairs, *further_parts(group),
+                  Section("Precision and recall over the alarm rate", [curves]),
+                  _agreement(result)]  # fmt: skip
+    else:
+        parts += [pairs, *further_parts(group)]
+    return Document(" and ".join(one.name for one in result.runs), parts, group.title)
+
+
+def _agreement(result: SeveralCompared) -> Section:
+    """How many of their alarms every two of them have in common."""
+    common = {(one.first.run.key, one.second.run.key): one for one in result.agreement}
+    rows: list[list[Cell]] = [
+        [one.name, *(_common(common[one.run.key, other.run.key]) for other in result.runs)]
+        for one in result.runs
+    ]
+    columns = [Column("alarms of", "text", 9),
+               *(Column(one.name, "text", shade="share") for one in result.runs)]  # fmt: skip
+    note = (
+        f"Alarms that both raise, of those that either does; each may raise "
+        f"{numbers.count(result.budget)}. "
+        "Runs that agree on nearly all alarms are one candidate, not two."
+    )
+    return Section("Agreement of alarms", [Table(columns, rows, note=note)])
+
+
+def _common(one: Agreement) -> Shaded:
+    share = one.both / one.either if one.either else None
+    return Shaded(f"{numbers.count(one.both)}/{numbers.count(one.either)}", share)

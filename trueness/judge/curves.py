@@ -64,7 +64,7 @@ def dotted(x: Sequence[float], y: Sequence[float], name: str) -> Trace:
 def alarm_curve(runs: Sequence[tuple[str, Run]], what: str) -> Figure:
     """Precision or recall of named runs over the share of units that raise an alarm.
 
-    The first run has a band; baselines are grey and dashed. Unlike probabilities, alarm
+    The first run has a band; baselines are dashed, one alone is grey. Unlike probabilities, alarm
     rates mean the same for every run.
 
     Parameters
@@ -77,9 +77,10 @@ def alarm_curve(runs: Sequence[tuple[str, Run]], what: str) -> Figure:
     rule = runs[0][1].estimands
     confidence = rule.confidence
     points = [_points(part, what, rule.block, confidence) for part in parts]
+    grey = sum(run.spec.is_baseline for _, run in runs) == 1
     lines: list[Trace] = []
     for i, ((name, run), one) in enumerate(zip(runs, points, strict=True)):
-        colour = "grey" if run.spec.is_baseline else f"series-{i % 8}"
+        colour = "grey" if grey and run.spec.is_baseline else f"series-{i % 8}"
         lines += [band(one["rate"], one["low"], one["high"], colour)] if i == 0 else []
         lines.append(_curve(one, what, name, colour, run.spec.is_baseline))
     lowest = min(float(one["rate"].min()) for one in points)

@@ -1,4 +1,4 @@
-"""Texts that a classifier has wrong, the surest of its errors first, and which classes it mixes."""
+"""What a classifier says of texts: its surest errors first, or others; which classes it mixes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,17 @@ from trueness.predictions import Predictions
 Array = NDArray[np.float64]
 PAIRS = 10
 """Pairs of classes that are told."""
+LISTED = {
+    "wrong": "The surest errors", "right": "Right texts, the surest first",
+    "all": "Texts, the surest first", "unsure": "The least sure texts",
+    "near": "Near-duplicates of training texts",
+}  # fmt: skip
+"""Which texts are listed -> title of their table."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Which errors are meant; empty fields mean any.
+    """Which texts are meant; empty fields mean any.
 
     Attributes
     ----------
@@ -32,16 +38,23 @@ class Asked:
     either : str
         Class that is given or predicted.
     given, predicted : str
+    search : str
+        Part of the text, upper or lower case.
+    show : str
+        Which of them are listed, a key of `LISTED`.
     """
 
     language: str = ""
     either: str = ""
     given: str = ""
     predicted: str = ""
+    search: str = ""
+    show: str = "wrong"
 
     def __str__(self) -> str:
+        shown = "" if self.show == "wrong" else self.show
         record = {"language": self.language, "class": self.either, "given": self.given,
-                "predicted": self.predicted}  # fmt: skip
+                "predicted": self.predicted, "search": self.search, "show": shown}  # fmt: skip
         return ", ".join(f"{name} {value}" for name, value in record.items() if value)
 
     def check(self, classes: Sequence[str], languages: Sequence[str]) -> None:
@@ -50,8 +63,11 @@ class Asked:
         Raises
         ------
         TruenessError
-            With code ``no_class`` or ``no_language``.
+            With code ``no_class``, ``no_language`` or ``no_list``.
         """
+        if self.show not in LISTED:
+            raise TruenessError(f"no list {self.show!r}; {nearest(self.show, list(LISTED))}",
+                                "no_list")  # fmt: skip
         for name in (self.either, self.given, self.predicted):
             if name and name not in classes:
                 raise TruenessError(f"no class {name!r}; {nearest(name, list(classes))}",
@@ -60,20 +76,35 @@ class Asked:
             raise TruenessError(f"no text in {self.language!r}; choose from "
                                 f"{', '.join(sorted(languages))}", "no_language")  # fmt: skip
 
-    def texts(
-        self, language: NDArray[np.str_], given: NDArray[np.str_], predicted: NDArray[np.str_]
-    ) -> NDArray[np.bool_]:
-        """Texts of that language and those classes, (n,)."""
+    @property
+    def inside(self) -> pl.Expr:
+        """Whether a text is in that language, of those classes, and holds what is searched."""
+        given, predicted = pl.col("given"), pl.col("predicted")
         wanted = [
-            (self.language, language == self.language),
+            (self.language, pl.col("language") == self.language),
             (self.either, (given == self.either) | (predicted == self.either)),
             (self.given, given == self.given),
             (self.predicted, predicted == self.predicted),
-        ]
-        inside = np.ones(len(given), bool)
-        for name, of_it in wanted:
-            inside &= of_it | (not name)
-        return inside
+            (self.search, pl.col("text").str.to_lowercase().str.contains(self.search.lower(),
+                                                                         literal=True)),
+        ]  # fmt: skip
+        return pl.all_horizontal(pl.lit(True), *(one for name, one in wanted if name))
+
+    def listed(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Texts that are asked for, in the order in which they are listed.
+
+        Parameters
+        ----------
+        frame : polars.DataFrame
+            The columns of `Errors.frame` but for the words; those of neighbours for ``near`` alone.
+        """
+        wrong = pl.col("given") != pl.col("predicted")
+        kept, by = self.inside, ["probability"]
+        if self.show in ("wrong", "right"):
+            kept &= wrong if self.show == "wrong" else ~wrong
+        elif self.show == "near":
+            kept, by = kept & pl.col("near_similarity").is_not_null(), ["near_similarity", *by]
+        return frame.filter(kept).sort(by, descending=self.show != "unsure", maintain_order=True)
 
 
 @dataclass(frozen=True)
@@ -109,11 +140,12 @@ class Errors:
     pairs : list of Mixed
         The most frequent ones; their intervals are not adjusted for the choice.
     frame : polars.DataFrame
-        A row per error, the surest first: id, language, text, given, predicted, probability (of
-        the predicted class), probability_given, cluster, of the most similar training text near_id,
-        near_text, near_label, near_similarity, and words, those that decided, where they are known.
+        A row per error, the surest first, or per text that is listed in their place: id,
+        language, text, given, predicted, probability (of the predicted class),
+        probability_given, cluster, of the most similar training text near_id, near_text,
+        near_label, near_similarity, and words, those that decided, where they are known.
     top : int
-        Errors that are shown.
+        Texts that are shown.
     notes : tuple of str
     """
 
@@ -138,7 +170,7 @@ class Errors:
         }  # fmt: skip
 
     def to_frame(self) -> pl.DataFrame:
-        """A row per error."""
+        """A row per text that is listed."""
         return self.frame
 
     def document(self) -> Document:
@@ -157,7 +189,7 @@ def errors_of(
     run: tuple[str, str, str], part: str, rows: Predictions, texts: pl.DataFrame,
     probabilities: Array, asked: Asked, top: int,
 ) -> Errors:  # fmt: skip
-    """Errors among predictions.
+    """Errors among predictions; of near-duplicates all texts, until their neighbours are known.
 
     Parameters
     ----------
@@ -176,16 +208,15 @@ def errors_of(
     Raises
     ------
     TruenessError
-        With code ``no_class`` or ``no_language``.
+        With code ``no_class``, ``no_language`` or ``no_list``.
     """
     every = answered(rows, texts, probabilities)
     language, given, predicted = (every[n].to_numpy() for n in ("language", "given", "predicted"))
     asked.check(rows.classes, np.unique(language).tolist())
-    inside = asked.texts(language, given, predicted)
+    inside = every.with_columns(inside=asked.inside.fill_null(value=False))["inside"].to_numpy()
     wrong = inside & (given != predicted)
     cluster = numbered(every["cluster"].to_numpy())[0]
-    result = every.filter(pl.Series(wrong))
-    result = result.sort("probability", descending=True, maintain_order=True)
+    result = (replace(asked, show="all") if asked.show == "near" else asked).listed(every)
     sides = rows.y, probabilities.argmax(axis=1)
     spoken = (language == asked.language) | (not asked.language)
     pairs = _pairs(*sides, cluster, np.array(rows.classes), (spoken, wrong))

@@ -1,11 +1,11 @@
-"""How errors are shown: how many, which classes are mixed, then the surest ones text by text."""
+"""How errors are shown: how many, which classes are mixed, then texts one by one."""
 
 from __future__ import annotations
 
 from trueness.document import Cell, Column, Document, Items, Part, Section, Sentence, Table
 from trueness.document.numbers import count, decimal, plural, share
 from trueness.judge.access import part_in_words
-from trueness.judge.errors import Errors
+from trueness.judge.errors import LISTED, Errors
 
 CHARACTERS = 140
 """Of a text in a table."""
@@ -28,7 +28,7 @@ def document_of(result: Errors) -> Document:
     if result.pairs:
         parts.append(_pairs(result))
     if len(result.frame):
-        parts.append(Section("The surest errors", [_table(result)]))
+        parts.append(Section(LISTED[result.asked.show], [_table(result)]))
     return Document(f"Errors of {result.name}", parts, result.label)
 
 
@@ -59,7 +59,8 @@ def _table(result: Errors) -> Table:
             *([row["words"]] if words else []), *([_near(row)] if near else []), row["id"],
         ])  # fmt: skip
     more = len(result.frame) - len(shown)
-    note = f"{plural(more, 'further error')}; --top {count(len(result.frame))} shows all, --csv "
+    noun = "further error" if result.asked.show == "wrong" else "further text"
+    note = f"{plural(more, noun)}; --top {count(len(result.frame))} shows all, --csv "
     return Table(columns, rows, note=f"{note}writes all." if more > 0 else "")
 
 

@@ -55,7 +55,7 @@ class JudgedRun:
 def judge_table(
     table: ScoreTable, *, baselines: Sequence[str] = (), rule: Mapping[str, Any] | None = None,
     name: str = DEFAULT_NAME, source: str = "", store: AnyStore | None = None,
-    sort: str | None = None,
+    rank_by: str | None = None,
 ) -> Leaderboard:  # fmt: skip
     """Judge models on the same units: the corrected leaderboard of exactly these.
 
@@ -72,8 +72,8 @@ def judge_table(
         Name of the file, for the title.
     store : Store or MemoryStore, optional
         Where the runs are kept; the ledger of a folder counts the access.
-    sort : str, optional
-        Estimate that sorts.
+    rank_by : str, optional
+        Estimate that ranks.
 
     Returns
     -------
@@ -96,12 +96,13 @@ def judge_table(
     distinct = {keys[m]: m for m in reversed(specs)}
     new = {m: specs[m] for m in specs if distinct[keys[m]] == m and keys[m] not in kept}
     fresh = evaluated_runs(table, new, source)
-    _check_sort(sort, fresh[0].record if fresh else kept.run(next(iter(keys.values()))).record)
+    first = fresh[0] if fresh else kept.run(next(iter(keys.values())))
+    _check_estimate(rank_by, first.record)
     keep(kept, fresh, name, keys)
     _forget_other_roles(kept, specs.values())
     campaign = None if isinstance(kept, MemoryStore) else name
     return leaderboard(
-        kept, campaign, sort=sort, keys=set(keys.values()), access=("judge", ""), title=name
+        kept, campaign, rank_by=rank_by, keys=set(keys.values()), access=("judge", ""), title=name
     )
 
 
@@ -231,10 +232,10 @@ def _check_sizes(table: ScoreTable, rule: Mapping[str, Any]) -> None:
         raise DataError(f"block: {rule['block']:,} of {times:,} times; give less", "evaluation")
 
 
-def _check_sort(sort: str | None, record: Mapping[str, Any]) -> None:
+def _check_estimate(name: str | None, record: Mapping[str, Any]) -> None:
     known = list(record["estimates"])
-    if sort is not None and sort not in known:
-        raise DataError(f"no estimate {sort!r} to sort by; {nearest(sort, known)}", "no_estimate")
+    if name is not None and name not in known:
+        raise DataError(f"no estimate {name!r} to rank by; {nearest(name, known)}", "no_estimate")
 
 
 def _evaluation(table: ScoreTable, rule: Mapping[str, Any]) -> ExternalEvaluation:

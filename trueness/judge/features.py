@@ -247,10 +247,11 @@ def _scatter(columns: Sequence[Feature]) -> Figure:
     return Figure(
         traces,
         {
-            "xaxis": {"title": "drift between training and validation (KS distance)"},
+            "xaxis": {"title": "KS distance, training to validation"},
             "yaxis": {"title": "univariate AUC, training rows"}, "shapes": [chance],
         },
-        "Univariate AUC of each feature and how far it drifts.",
+        "Univariate AUC of each feature and how far it drifts: its Kolmogorov–Smirnov distance "
+        "between training and validation.",
     )  # fmt: skip
 
 
@@ -258,7 +259,7 @@ def _bars(columns: Sequence[Feature]) -> list[Figure]:
     """The features with the largest gaps and the heaviest tails."""
     wanted = (
         ("missing", "undefined rows after the warm-up", "Gaps after the warm-up."),
-        ("tail", "largest distance from the median, robust SD", "Tails."),
+        ("tail", "largest distance, robust SD", "Tails: largest distance from the median."),
     )
     pictures = []
     for field, axis, caption in wanted:

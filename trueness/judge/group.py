@@ -18,6 +18,7 @@ from trueness.store import Run
 from trueness.store.annotations import Annotation
 
 if TYPE_CHECKING:
+    from trueness.judge.choice import Shown
     from trueness.judge.languages_group import ClassGroup
 
 
@@ -160,7 +161,7 @@ class Group:
         None for K classes.
     candidates, baselines : list of Model
     sort : str
-        Estimate that sorts.
+        Estimate that ranks.
     n_candidates : int
         Candidates, seeds of one counted once.
     reference : Run or None
@@ -175,6 +176,8 @@ class Group:
     access : AccessLog or None
     effective_alarms : float or None
         Effective number of the leader's alarms at the largest budget, see `Dependence`.
+    shown : Shown or None
+        What tables show of it, where something was chosen; judgements are about all of it.
     """
 
     title: str
@@ -193,6 +196,7 @@ class Group:
     power: dict[str, Any] | None = None
     access: AccessLog | None = None
     effective_alarms: float | None = None
+    shown: Shown | None = None
 
     @property
     def kind(self) -> str:
@@ -203,6 +207,11 @@ class Group:
     def models(self) -> list[Model]:
         """Candidates, then baselines."""
         return [*self.candidates, *self.baselines]
+
+    @property
+    def rows(self) -> list[Model]:
+        """Models that tables show, in their order."""
+        return self.models if self.shown is None else self.shown.models
 
     @property
     def n(self) -> int:
@@ -228,8 +237,15 @@ class Group:
             "classes": None if self.classes is None else self.classes.to_dict(),
             "power": self.power,
             "access": None if self.access is None else self.access.to_dict(),
-            "models": [model.to_dict() for model in self.models],
+            "shown": None if self.shown is None else self.shown.to_dict(),
+            "models": [model.to_dict() | self._fields(model) for model in self.rows],
         }
+
+    def _fields(self, model: Model) -> dict[str, Any]:
+        """Fields of a model that were asked for."""
+        if self.shown is None or not self.shown.fields:
+            return {}
+        return {"fields": {name: values[model.key] for name, values in self.shown.fields.items()}}
 
     def flat(self, model: Model) -> dict[str, Any]:
         """One of its models as a row: estimates and ends of their intervals."""
@@ -258,4 +274,4 @@ class Group:
                 "shrunk": model.selected.shrunk.value, "bound": model.selected.bound.low,
                 "against_leader": model.selected.against_leader,
             }  # fmt: skip
-        return row
+        return {**self._fields(model).get("fields", {}), **row}

@@ -12,23 +12,22 @@ from trueness.errors import StoreError
 from trueness.evaluation import Estimate, mean_of
 from trueness.evaluation.resolution import resolution
 from trueness.judge.access import access_log, part_in_words, record_access
-from trueness.judge.asked import Asked, asked_of, check_asked, check_sort
-from trueness.judge.captions import MIN_ALARMS
+from trueness.judge.asked import Asked, asked_of, check_asked, check_estimate
 from trueness.judge.chance import Rearranged, chance_of
+from trueness.judge.choice import Choice, Fields, check_fields, one_group, shown_in
 from trueness.judge.comparison import Statistics, best_baseline, differences, statistics
 from trueness.judge.finding import ids_by_key
 from trueness.judge.findings import RunFindings, compared_baselines, findings_of_runs
 from trueness.judge.group import Group, Model, Recorded
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.power import power_dict
+from trueness.judge.ranks import rank_of
 from trueness.judge.selection import Selection, against_baselines, replicates, selection
 from trueness.judge.settings import own_settings
 from trueness.judge.verdict import NOBODY, Standing, Verdict, verdict_of
 from trueness.store import AnyStore, Problem, Run
 from trueness.store.annotations import annotations_of
 from trueness.store.campaigns import Declared
-
-LESS_IS_BETTER = ("calibration_error",)
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Leaderboard:
 
     def to_frame(self) -> pl.DataFrame:
         """A row per model; a column per estimate and end of its interval."""
-        rows = [group.flat(model) for group in self.groups for model in group.models]
+        rows = [group.flat(model) for group in self.groups for model in group.rows]
         return pl.from_dicts(rows, infer_schema_length=None) if rows else pl.DataFrame()
 
     def document(self) -> Document:
@@ -67,9 +66,10 @@ class Leaderboard:
 
 
 def leaderboard(
-    store: AnyStore, campaign: str | None = None, *, sort: str | None = None,
+    store: AnyStore, campaign: str | None = None, *, rank_by: str | None = None,
     keys: set[str] | None = None, access: tuple[str, str] | None = None, part: str | None = None,
     opened: bool = False, reference: str | None = None, title: str | None = None,
+    choice: Choice | None = None, group: str | None = None,
 ) -> Leaderboard:  # fmt: skip
     """Read a store: records, and differences to the best baseline from an index or the predictions.
 
@@ -78,8 +78,8 @@ def leaderboard(
     store : Store or MemoryStore
     campaign : str, optional
         Only the runs of this campaign, under its ids.
-    sort : str, optional
-        Estimate that sorts, by the worse end of its interval; by default the precision at
+    rank_by : str, optional
+        Estimate that ranks, by the worse end of its interval; by default the precision at
         the largest alarm budget, or the mean over groups for K classes.
     keys : set of str, optional
         Only these runs.
@@ -94,13 +94,18 @@ def leaderboard(
         campaign declares, and nothing is compared while no run of it is stored.
     title : str, optional
         By default that of the campaign, or its name.
+    choice : Choice, optional
+        Which of the judged runs are shown, and in which order; all as they are ranked without it.
+    group : str, optional
+        Only this comparison group, by its name or the beginning of one.
 
     Raises
     ------
     StoreError
-        If nothing of the campaign is stored, or `sort` names no estimate.
+        If nothing of the campaign is stored, or `rank_by` names no estimate.
     TruenessError
-        If `part` is sealed and was not opened.
+        If `part` is sealed and was not opened; ``no_field``, ``judged_field`` for a choice,
+        ``no_group``, ``ambiguous`` for a group.
     """
     every, problems = store.all_runs()
     ids = ids_by_key(store, campaign)
@@ -113,24 +118,28 @@ def leaderboard(
     by_group: dict[str, list[Run]] = {}
     for run in every:
         by_group.setdefault(run.record["comparison_group"], []).append(run)
-    some = {
-        name: [r for r in runs if r.key in shown] for name, runs in by_group.items()
-    }  # fmt: skip
-    check_asked([runs for runs in some.values() if runs], sort, part, reference)
+    some = {name: [r for r in runs if r.key in shown] for name, runs in by_group.items()}
+    some = {name: runs for name, runs in some.items() if runs}
+    if group is not None:
+        name = one_group(list(some), group)
+        some = {name: some[name]}
+    check_asked(list(some.values()), rank_by, part, reference)
+    if choice is not None and some:
+        check_fields(choice, [Fields.of_runs(runs) for runs in some.values()])
     declared = Declared() if campaign is None else store.declared(campaign)
     ids = {run.key: ids[run.key] for run in every if run.key in ids}
-    asked = asked_of(sort, part, reference, declared.reference, ids)
+    asked = asked_of(rank_by, part, reference, declared.reference, ids)
     unrecorded = ""
     if access:
         seen = [run for runs in some.values() for run in runs]
         unrecorded = record_access(store, seen, *access, part=part, opened=opened)
     groups = [
-        _group(store, runs, by_group[name], ids, problems, asked)
-        for name, runs in some.items()
-        if runs
+        _group(store, runs, by_group[name], ids, problems, asked) for name, runs in some.items()
     ]
-    groups = _annotated(store, [_set_apart(group) for group in groups], problems)
-    groups.sort(key=lambda group: -len(group.models))
+    groups = _annotated(store, [_set_apart(one) for one in groups], problems)
+    groups.sort(key=lambda one: -len(one.models))
+    if choice is not None:
+        groups = [replace(one, shown=shown_in(one, choice)) for one in groups]
     logged = [
         replace(g, access=access_log(store, g.models[0].run, every, unrecorded, g.part))
         if store.root is not None
@@ -172,18 +181,18 @@ def _group(
 ) -> Group:  # fmt: skip
     if runs[0].estimands.kind == "classes":
         return _of_classes(store, runs, comparable, ids, problems, asked)
-    return _of_an_event(store, runs, comparable, ids, asked.sort, problems)
+    return _of_an_event(store, runs, comparable, ids, asked.rank_by, problems)
 
 
 def _of_an_event(
     store: AnyStore, runs: list[Run], comparable: list[Run], ids: dict[str, list[str]],
-    sort: str | None, problems: list[Problem],
+    rank_by: str | None, problems: list[Problem],
 ) -> Group:  # fmt: skip
     """Group of a binary event."""
     candidates = [r for r in runs if not r.spec.is_baseline]
     rule = (candidates or runs)[0].estimands
-    sort = sort or rule.headline
-    check_sort(sort, runs)
+    sort = rank_by or rule.headline
+    check_estimate(sort, runs)
     reference, every = best_baseline(comparable), [r for r in comparable if r.spec.is_baseline]
     compared = compared_baselines(candidates, comparable)
     others = every if candidates else []
@@ -304,17 +313,6 @@ def _ranked(models: list[Model], sort: str) -> list[Model]:
     return sorted(models, key=lambda model: rank_of(model, sort), reverse=True)
 
 
-def rank_of(model: Model, sort: str) -> tuple[bool, float, float]:
-    """Enough alarms first, then the worse end of the interval, then the AUC."""
-    estimate, known = model.estimates[sort], model.estimates.get("auc")
-    auc = 0.0 if known is None else known.value or 0.0
-    if sort in LESS_IS_BETTER:
-        return estimate.high is not None, -(estimate.high or 0.0), auc
-    enough = estimate.k is None or estimate.n >= MIN_ALARMS
-    low = -1.0 if estimate.value is None or estimate.low is None else estimate.low
-    return enough, low, auc
-
-
 def group_title(run: Run, part: str, n: int) -> str:
     """What is predicted, on which units, by which protocol."""
     data, spec, rule = run.record["data"], run.spec, run.estimands
@@ -342,7 +340,7 @@ def _of_classes(
     if not any(run.spec.is_baseline for run in runs):
         runs = [*runs, *(run for run in comparable if run.spec.is_baseline)]
     result = class_group(
-        store, runs, ids, part=asked.part, target=asked.sort, reference=asked.reference,
+        store, runs, ids, part=asked.part, target=asked.rank_by, reference=asked.reference,
         pending=asked.pending,
     )  # fmt: skip
     problems += result.problems

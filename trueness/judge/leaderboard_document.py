@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,13 @@ from trueness.document import (
     Document,
     HConcat,
     Items,
+    Kind,
     Later,
     Link,
     Part,
     Section,
     Sentence,
+    Style,
     Table,
     numbers,
 )
@@ -29,6 +31,7 @@ from trueness.judge.group import Group, Model
 from trueness.judge.leaderboard import Leaderboard
 from trueness.judge.power import power_sentences
 from trueness.judge.run_sections import finding_parts, run_parts
+from trueness.judge.settings import short_name
 
 if TYPE_CHECKING:
     from trueness.judge.languages_group import ClassGroup
@@ -69,8 +72,16 @@ def _answer(groups: list[Group]) -> str:
 
 def group_parts(group: Group) -> list[Part]:
     """Everything about a comparison group: the verdict, the table, what stands behind them."""
+    return [*verdict_parts(group), *_rows(group), *further_parts(group), *detail_parts(group)]
+
+
+def _rows(group: Group) -> list[Part]:
+    """The table, and how many runs it shows where some were chosen."""
+    note: list[Part] = [] if group.shown is None else [Sentence(str(group.shown))]
+    if not group.rows:
+        return note
     table = main_table(group) if group.classes is None else _class_table(group, group.classes)
-    return [*verdict_parts(group), table, *further_parts(group), *detail_parts(group)]
+    return [*note, table]
 
 
 def verdict_parts(group: Group) -> list[Part]:
@@ -153,6 +164,7 @@ def main_table(group: Group) -> Table:
         *_sorted(group, (f"precision@{budget}", "auc")),
         *_if_there(group, "precision@0.5", "share", 4),
         *_if_there(group, "recall@0.5", "share", 4),
+        *_asked(group, (f"precision@{budget}", "auc", "precision@0.5", "recall@0.5", group.sort)),
         (Column("checks", "link", 6), check_links),
     ]  # fmt: skip
     return _table(group, columns, shown=ROWS_ON_A_PAGE)
@@ -163,6 +175,30 @@ def _sorted(group: Group, shown: tuple[str, ...]) -> list[Cells]:
     if group.sort in (*shown, "precision@0.5", "recall@0.5"):
         return []
     return _if_there(group, group.sort, None, 8)
+
+
+def _asked(group: Group, there: Sequence[str]) -> list[Cells]:
+    """Fields that were asked for and that the table would lack."""
+    if group.shown is None:
+        return []
+    known = group.models[0].estimates
+    estimates = [name for name in group.shown.choice.shown if name in known and name not in there]
+    cells = [_field(group, name, values) for name, values in group.shown.fields.items()]
+    return [*(one for name in estimates for one in _if_there(group, name, None, 8)), *cells]
+
+
+def _field(group: Group, name: str, values: Mapping[str, Any]) -> Cells:
+    kind = field_kind(name, [values[model.key] for model in group.models])
+    return Column(short_name(name), kind, 8, digits=4, help=name), lambda m: values[m.key]
+
+
+FIELD_KINDS: dict[str, Kind] = {"parameters": "short", "seconds": "number", "created": "date"}
+
+
+def field_kind(name: str, values: Sequence[Any]) -> Kind:
+    """How the values of a field are written."""
+    numeric = all(isinstance(value, int | float | None) for value in values)
+    return FIELD_KINDS.get(name, "number" if numeric else "text")
 
 
 def _if_there(group: Group, name: str, kind: str | None, weight: int) -> list[Cells]:
@@ -198,13 +234,17 @@ def _table(group: Group, columns: list[Cells], shown: int | None = None) -> Tabl
     filled = [
         (column, cell)
         for column, cell in columns
-        if column.weight == 9 or any(cell(model) is not None for model in group.models)
+        if column.weight == 9 or any(cell(model) is not None for model in group.rows)
     ]
-    rows = [[cell(model) for _, cell in filled] for model in group.models]
-    styles = ["baseline" if model.is_baseline else "" for model in group.models]
-    if group.candidates:
-        styles[0] = "leader"
-    return Table([column for column, _ in filled], rows, styles=styles, shown=shown)  # ty: ignore[invalid-argument-type]
+    rows = [[cell(model) for _, cell in filled] for model in group.rows]
+    styles = [_style(group, model) for model in group.rows]
+    return Table([column for column, _ in filled], rows, styles=styles, shown=shown)
+
+
+def _style(group: Group, model: Model) -> Style:
+    if model.is_baseline:
+        return "baseline"
+    return "leader" if model.key == group.candidates[0].key else ""
 
 
 def _class_table(group: Group, result: ClassGroup) -> Table:
@@ -223,6 +263,7 @@ def _class_table(group: Group, result: ClassGroup) -> Table:
         estimate(names[0], 9),
         (Column("minus best\nbaseline", "difference", 8), lambda m: m.difference),
         *(estimate(name, 3 if name == "low_group" else 5) for name in names[1:]),
+        *_asked(group, names),
         (Column("checks", "link", 7), check_links),
     ]
     table = _table(group, columns, shown=ROWS_ON_A_PAGE)
@@ -297,13 +338,10 @@ def _access_line(group: Group) -> list[Part]:
 
 def _details(group: Group) -> list[Part]:
     """Folded: what stands behind the table of a rare event."""
-    many = numbers.plural(len(group.models), "run")
     parts: list[Part] = [
-        Section(
-            f"All estimates of {many}", Later(lambda: [all_estimates_table(group)]), folded=True
-        ),
+        *_every_estimate(group),
         *_siblings(group),
-        Section("AUC with intervals", [forest_plot(group.models)]),
+        *([Section("AUC with intervals", [forest_plot(group.rows)])] if group.rows else []),
         Section(f"{group.models[0].name} in detail", Later(lambda: _leader_parts(group)),
                 detail=True),
     ]  # fmt: skip
@@ -314,6 +352,14 @@ def _details(group: Group) -> list[Part]:
         for m in (*leaders, *best)
     ]
     return [*parts, Section("Run by run", detail)] if detail else parts
+
+
+def _every_estimate(group: Group) -> list[Part]:
+    if not group.rows:
+        return []
+    many = numbers.plural(len(group.rows), "run")
+    return [Section(f"All estimates of {many}", Later(lambda: [all_estimates_table(group)]),
+                    folded=True)]  # fmt: skip
 
 
 def _leader_parts(group: Group) -> list[Part]:

@@ -100,7 +100,7 @@ def status(
     return Status(
         name,
         counts_by(experiments, states, lambda e: e.priority),
-        [_process(one) for one in Leases(store).statuses(name)],
+        [process_facts(one) for one in Leases(store).statuses(name)],
         {e.id: held[e.spec.key] for e in experiments if e.spec.key in held},
         [group for group in groups if group.candidates],
         failed,
@@ -108,7 +108,7 @@ def status(
     )
 
 
-def _process(note: dict[str, Any]) -> dict[str, Any]:
+def process_facts(note: dict[str, Any]) -> dict[str, Any]:
     """A process's note, with the share done and the seconds since it was written."""
     total = float(note["total"])
     percent = 100 * float(note["done"]) / total if total else 0.0

@@ -103,7 +103,7 @@ class TableAudit:
 
     def _verdict(self) -> str:
         if not self.leaks:
-            return f"No feature tells the label by itself (AUC alone below {LEAK_AUC})."
+            return f"No feature tells the label by itself (univariate AUC below {LEAK_AUC})."
         names = ", ".join(f"{x.name} (AUC {decimal(x.auc, 3)})" for x in self.leaks)
         return (f"Suspected leak: {names}. Is it known at the time of the decision, or written "
                 "after the event?")  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -73,8 +73,8 @@ class How:
         """
         if str(self.asked) or self.opened or self.refit:
             raise TruenessError(
-                f"{name} has a binary label and no texts; leave out languages, classes, "
-                "--open-test and --refit", "no_option",
+                f"{name} has a binary label and no texts; leave out languages, classes, --search, "
+                "--show, --open-test and --refit", "no_option",
             )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def errors(
     store: AnyStore, wanted: str, sources: Mapping[str, Any], how: How | None = None, *,
     access: tuple[str, str] | None = None, callback: Callback | None = None,
 ) -> Errors | BinaryErrors:  # fmt: skip
-    """Errors of a run, the surest first.
+    """Errors of a run, the surest first, or others of its texts.
 
     Of titles any model whose predictions are stored. Near-duplicates are those of the training
     texts; words are told where the run keeps weights: what leaving one out takes from the predicted
@@ -105,7 +105,7 @@ def errors(
     ------
     TruenessError
         With code ``no_data``, ``other_data``, ``no_class``, ``no_language``, ``number``,
-        ``sealed``, ``no_option``, and of a binary label those of `binary_errors`.
+        ``no_list``, ``sealed``, ``no_option``, and of a binary label those of `binary_errors`.
     """
     how = how or How()
     name, run = named_run(store, wanted)
@@ -123,6 +123,8 @@ def errors(
                       _probabilities(run, rows), how.asked, how.top)  # fmt: skip
     near = neighbour_columns(result.frame, corpus.part("train"), corpus.classes)
     result = result.with_columns(*near, notes=unrecorded_notes(recorded))
+    if how.asked.show == "near":
+        result = replace(result, frame=how.asked.listed(result.frame))
     return _worded(result, scorer, run, callback or Callback())
 
 
@@ -214,13 +216,15 @@ def _worded(result: Errors, scorer: Logits | None, run: Run, callback: Callback)
                                        fixed=fixed)  # fmt: skip
         sides = [[column[one] for one in shown[side]] for side in ("predicted", "given")]
         every = np.arange(len(row))
-        moved = effects[every, np.array(sides[0])[row]] - effects[every, np.array(sides[1])[row]]
+        predicted, given = (np.array(one)[row] for one in sides)
+        moved = effects[every, predicted]
+        moved = moved - np.where(given == predicted, 0.0, effects[every, given])
         note[: len(shown)] = [_words(words, moved, row == i) for i in range(len(shown))]
     return result.with_columns(pl.Series("words", note, dtype=pl.String))
 
 
 def _words(words: list[str], moved: NDArray[np.float64], mine: NDArray[np.bool_]) -> str:
-    """Words that speak most for the predicted class against the given one, with their effects."""
+    """Words that speak most for the predicted class, against another one that is given."""
     at = np.flatnonzero(mine & (moved > 0))
     first = at[np.argsort(-moved[at], kind="stable")][:WORDS]
     return ", ".join(f"{words[i]} {decimal(moved[i], 1, signed=True)}" for i in first)

@@ -7,8 +7,9 @@ holds for every longer one that begins with the same closes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueness.compiling import Kernel, interpreted
-from trueness.files import read_tensors, write_tensors, written_whole
+from trueness.files import cache_folder, read_tensors, write_tensors, written_whole
 
 Array = NDArray[np.float64]
 
@@ -24,6 +25,7 @@ FEW_ROWS = 5
 """Rows up to which interpreting is faster than loading numba."""
 BEGINNING = 250
 """Closes by which a series is found again."""
+_foreign: ContextVar[Path | None] = ContextVar("_foreign", default=None)
 
 
 class Measures:
@@ -73,6 +75,11 @@ class Measures:
         if self._kept is None:
             self._kept = self._read()
         known = self._kept.get(name)
+        with interpreted():
+            shape = kernel(self.closes[:1], n, *options).shape[1:]
+        if known is not None and known.shape[1:] != shape:
+            del self._kept[name]
+            known = None
         start = 0 if known is None else len(known)
         todo = len(self.closes) - start
         if known is not None and not todo:
@@ -84,13 +91,16 @@ class Measures:
 
     def _read(self) -> dict[str, Array]:
         """Measures of closes that this series begins with, each as far as it was made."""
-        if self._path is None or not self._path.exists():
-            return {}
         try:
+            if self._path is None or not self._path.exists():
+                return {}
             kept, _ = read_tensors(self._path)
-        except (OSError, ValueError):
+            closes = kept.pop("closes")
+        except (OSError, ValueError, KeyError):
             return {}  # damaged: it is written again
-        closes = kept.pop("closes")
+        if closes.ndim != 1 or any(one.dtype != np.float64 or not one.ndim
+                                   for one in (closes, *kept.values())):  # fmt: skip
+            return {}
         alike = min(len(closes), len(self.closes))
         differs = np.flatnonzero(closes[:alike] != self.closes[:alike])
         rows = int(differs[0]) if len(differs) else alike
@@ -121,19 +131,34 @@ class Measures:
             return {self._name: path.read_bytes()}
 
 
-def seed(files: Mapping[str, bytes], folder: Path) -> None:
-    """Measures that another machine made, put where none of the series lie.
+def measures_folder() -> Path:
+    """Where measures are kept: in the cache folder, inside `seeded` in one of the files."""
+    return _foreign.get() or cache_folder()
+
+
+@contextmanager
+def seeded(files: Mapping[str, bytes]) -> Generator[None]:
+    """Measures that another machine made are known inside, and kept apart from those of this one.
+
+    Nobody vouches for them: whoever reads other files must not meet them.
 
     Parameters
     ----------
     files : mapping of str to bytes
-        As `Measures.files` gives them.
-    folder : Path
-        Where `Measures` looks; nothing is done if it cannot be written.
+        As `Measures.files` gives them. They are done without where they cannot be written.
     """
+    digest = hashlib.sha256()
+    for name, content in sorted(files.items()):
+        digest.update(f"{name} {hashlib.sha256(content).hexdigest()} ".encode())
+    folder = cache_folder() / f"measures-{digest.hexdigest()[:24]}"
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             if not (folder / name).exists():
                 with written_whole(folder / name, durable=False) as unfinished:
                     unfinished.write_bytes(content)
+    token = _foreign.set(folder)
+    try:
+        yield
+    finally:
+        _foreign.reset(token)

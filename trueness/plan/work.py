@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -25,8 +26,7 @@ class Plan:
 
     Attributes
     ----------
-    rows : list of dict
-        One per entry.
+    campaign : Campaign
     baselines, missing : list of Spec
         Baselines, and others, without a stored run.
     given_up : list of Spec
@@ -38,13 +38,24 @@ class Plan:
         It tells how fast earlier runs were.
     """
 
-    rows: list[dict[str, Any]]
+    campaign: Campaign
     baselines: list[Any]
     missing: list[Any]
     given_up: list[Any]
     notes: list[str]
     examples: dict[str, Any] = field(repr=False)
     store: Store = field(repr=False)
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """What one entry each is and costs; loads the engines of all of them."""
+        entries, counted = self.campaign.entries, _once(task_of(self.campaign.kind).counts)
+        labels = full_labels([entry.spec for entry in entries])
+        return [
+            _row(e, self.examples_of(e.spec), e.spec.key in self.store, counted,
+                 self.campaign.folder) | {"label": label}
+            for e, label in zip(entries, labels, strict=True)
+        ]  # fmt: skip
 
     @property
     def specs(self) -> list[Any]:
@@ -64,7 +75,7 @@ class Plan:
 
     def check(self, setting: Setting) -> None:
         """Refuse what could only fail later."""
-        own = {row["key"] for row in self.rows}
+        own = {entry.spec.key for entry in self.campaign.entries}
         for spec in self.specs:
             for key in sorted(spec.depends_on - own):
                 if key not in self.store:
@@ -176,18 +187,11 @@ def plan(
             examples[key(entry.spec)] = _examples(campaign, entry)
     notes = [note for one in examples.values() for note in getattr(one, "notes", ())]
     there = {e.spec.key: e.spec.key in store for e in campaign.entries}
-    counted = _once(task_of(campaign.kind).counts)
-    labels = full_labels([e.spec for e in campaign.entries])
-    rows = [
-        _row(e, examples[key(e.spec)], there[e.spec.key], counted, campaign.folder)
-        | {"label": label}
-        for e, label in zip(campaign.entries, labels, strict=True)
-    ]  # fmt: skip
     specs = list({e.spec.key: e.spec for e in campaign.entries if not there[e.spec.key]}.values())
     failed = {} if retry else store.failures()
     wanted = [s for s in specs if s.key not in failed]
     return Plan(
-        rows, [s for s in wanted if s.is_baseline], [s for s in wanted if not s.is_baseline],
+        campaign, [s for s in wanted if s.is_baseline], [s for s in wanted if not s.is_baseline],
         [s for s in specs if s.key in failed], list(dict.fromkeys(notes)), examples, store,
     )  # fmt: skip
 

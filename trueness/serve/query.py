@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
 from trueness.errors import TruenessError, nearest
+from trueness.judge.choice import Choice
 
 ROWS = 50
 """Of a page."""
@@ -18,15 +18,6 @@ LONGEST = 200
 """Letters of one word of an address."""
 MOST = 24
 """Columns or conditions of one page."""
-CONDITION = re.compile(r"([\w.@%+-]{1,80}?)\s*(<=|>=|!=|=|<|>)\s*(.{1,100})")
-OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "=": lambda a, b: a == b, "!=": lambda a, b: a != b, "<": lambda a, b: a < b,
-    ">": lambda a, b: a > b, "<=": lambda a, b: a <= b, ">=": lambda a, b: a >= b,
-}  # fmt: skip
-CHOICES = {"order": ["ascending", "descending"], "kind": ["candidates", "baselines"]}
-"""Name in an address -> what it may say."""
-Condition: TypeAlias = tuple[str, str, str]
-"""Field, operator, value as it was written."""
 
 
 @dataclass(frozen=True)
@@ -72,34 +63,22 @@ class Query:
         Raises
         ------
         TruenessError
-            With the code ``query`` for what cannot be asked.
+            With the code ``query``, or those of `Choice`, for what cannot be asked.
         """
         names = "group", "campaign", "sort", "order", "search", "by", "kind"
         texts = words_of(params, names, ("columns", "where", "page"))
-        for name, words in CHOICES.items():
-            if texts[name] and texts[name] not in words:
-                raise TruenessError(f"no {name} {texts[name]!r}; {nearest(texts[name], words)}",
-                                    "query")  # fmt: skip
         page = page_of(params)
         several = {n: tuple(v for v in params.getlist(n) if v) for n in ("columns", "where")}
         if any(len(values) > MOST for values in several.values()):
             raise TruenessError(f"at most {MOST} columns and conditions", "query")
         query = cls(**texts, columns=several["columns"], where=several["where"], page=page)
-        query.conditions()
+        _ = query.choice  # refused now, if at all
         return query
 
-    def conditions(self) -> list[Condition]:
-        """Conditions, taken apart."""
-        result = []
-        for text in self.where:
-            match = CONDITION.fullmatch(text.strip())
-            if match is None:
-                raise TruenessError(
-                    f"condition {text!r}: a field, one of {' '.join(OPERATORS)} and a value are "
-                    "needed, such as auc>0.6", "query",
-                )  # fmt: skip
-            result.append((match[1], match[2], match[3].strip()))
-        return result
+    @property
+    def choice(self) -> Choice:
+        """Which runs it shows, and in which order."""
+        return Choice(self.where, self.search, self.kind, self.sort, self.order, self.columns)
 
     def address(self, path: str = "/leaderboard", **changes: Any) -> str:  # noqa: ANN401
         """Address of the same with changes; a change leads to the first page."""
@@ -159,23 +138,3 @@ def address_of(path: str, words: Mapping[str, str], page: int = 1) -> str:
     """
     pairs = [*((n, v) for n, v in words.items() if v), *([("page", page)] if page > 1 else [])]
     return f"{path}?{urlencode(pairs)}" if pairs else path
-
-
-def matches(value: Any, operator: str, wanted: str) -> bool:  # noqa: ANN401 - whatever a field holds
-    """Whether a value meets a condition; texts by their letters, numbers by their size.
-
-    Examples
-    --------
-    >>> matches(0.001, "<=", "1e-3"), matches("focal", "=", "focal"), matches(None, ">", "1")
-    (True, True, False)
-    >>> matches(None, "=", "none"), matches(0.1, "=", "none")
-    (True, False)
-    """
-    if value is None:
-        return OPERATORS[operator]("none", wanted.lower()) if operator in ("=", "!=") else False
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            return OPERATORS[operator](float(value), float(wanted))
-        except ValueError:
-            return operator == "!="
-    return OPERATORS[operator](str(value).lower(), wanted.lower())

@@ -53,6 +53,14 @@ class View:
         """Ids of a run, or its key."""
         return " = ".join(self.ids.get(key, ())) or key
 
+    def ids_of(self, campaign: str) -> dict[str, list[str]]:
+        """Key -> ids that stand for it in one campaign."""
+        result: dict[str, list[str]] = {}
+        for id_, keys in self.campaigns.get(campaign, {}).items():
+            for key in keys:
+                result.setdefault(key, []).append(id_)
+        return result
+
     @cached_property
     def names(self) -> dict[str, str]:
         """What a run is called -> its key, of names that mean one run only."""

@@ -79,7 +79,7 @@ class Workbench:
             for group in list(view.groups)[:1]:
                 first = rows(view, group, "")
                 first.ordered(Query(), {})
-                _ = first.settings
+                _ = first.fields.settings
 
         return cls(Shelf(root, prepare=prepare), Door.of(host), tuple(bundles), rows=rows)
 
@@ -134,6 +134,22 @@ class Workbench:
         """A page whose names of runs, and marks in pictures that stand for one, lead to them."""
         document = linked(page.document, view.place_of)
         return replace(page, document=with_figures(document, lambda one: leading(one, view.runs)))
+
+
+def options_of(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Words of a command line, of the options that have a value.
+
+    Examples
+    --------
+    >>> options_of([("--kind", ""), ("--sort", "auc"), ("--search", "-1")])
+    ['--sort', 'auc', '--search=-1']
+    """
+    return [
+        word
+        for name, value in pairs
+        if value
+        for word in ([f"{name}={value}"] if value.startswith("-") else [name, value])
+    ]
 
 
 def opened(call: Callable[..., Any], root: StoreLocation, *args: Any) -> Any:  # noqa: ANN401

@@ -150,9 +150,11 @@ BY_ENGINE = (
     "task_type", "boosting", "booster", "boosting_type", "boost", "num_trees", "num_tree", "n_iter",
     "num_iteration", "num_round", "num_rounds", "nrounds", "max_iter", "early_stopping_round",
     "early_stopping", "n_iter_no_change", "od_type", "od_wait", "od_pval", "use_best_model",
+    "metric_period", "class_names", "disable_default_eval_metric",
 )  # fmt: skip
-"""Parameters of boosting that the engine gives: what is minimised, seed, trees, threads. Boosters
-other than of trees, or that drop some, cannot be cut after a number of trees."""
+"""Parameters of boosting that the engine gives: what is minimised and when it is measured, which
+label is the event, seed, trees, threads. Boosters other than of trees, or that drop some, cannot be
+cut after a number of trees."""
 ALIASES = (
     "eta", "shrinkage_rate", "num_leaf", "max_leaves", "max_leaf", "max_leaf_nodes",
     "min_data_in_leaf", "min_data_per_leaf", "min_data", "min_samples_leaf", "lambda_l1", "l1",

@@ -287,7 +287,7 @@ class _Training:
         self.place, self.history = TrainState(**state["place"]), state["history"]
         self.best = state["best"]
         self.loss.copy_(state["loss"])
-        if self.setting.ranks.first:
+        if self.setting.ranks.is_main:
             set_random_state(state["random"])
         else:
             torch.manual_seed(self.spec.seed + self.setting.ranks.rank + 1009 * self.place.made)
@@ -415,7 +415,7 @@ def _padding(training: _Training, updates: list[list[Rows]]) -> float:
 
 
 def _save(training: _Training, saving: Saving | None) -> None:
-    if saving is not None and training.setting.ranks.first:
+    if saving is not None and training.setting.ranks.is_main:
         save_checkpoint(saving.path, training.spec, training.data.digests, training.state())
 
 

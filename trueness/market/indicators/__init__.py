@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueness.errors import DataError, nearest
-from trueness.files import cache_folder
 from trueness.market.bars import Bars, Volatility
 from trueness.market.indicators import calendar as day_calendar
 from trueness.market.indicators import (
@@ -23,6 +22,7 @@ from trueness.market.indicators import (
 )
 from trueness.market.indicators import range as day_range
 from trueness.market.indicators.frame import Frame, Row
+from trueness.market.measures import measures_folder
 
 FAMILIES = {
     "trend": trend,
@@ -164,7 +164,7 @@ def feature_table(
         raise DataError(f"{bars.name}: no column is left; {notes[0]}")
     size = _power_of_two(bars)
     index = None if vix is None else vix.on(bars.dates)
-    frame = Frame(_divided(bars, size), index, CATALOGUE, cache_folder() if kept else None)
+    frame = Frame(_divided(bars, size), index, CATALOGUE, measures_folder() if kept else None)
     with np.errstate(invalid="ignore", divide="ignore"):
         values = np.column_stack([frame[row.name] * size ** POWER[row.scale] for row in usable])
     values[np.isinf(values)] = np.nan
@@ -173,7 +173,7 @@ def feature_table(
 
 
 def measure_files(bars: Bars, names: Sequence[str]) -> dict[str, bytes]:
-    """Measures of complexity that some columns read, for `trueness.market.measures.seed`.
+    """Measures of complexity that some columns read, for `trueness.market.measures.seeded`.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def measure_files(bars: Bars, names: Sequence[str]) -> dict[str, bytes]:
         Columns of any kind.
     """
     wanted = [row.name for row in complexity.ROWS if row.name in names]
-    frame = Frame(_divided(bars, _power_of_two(bars)), None, CATALOGUE, cache_folder())
+    frame = Frame(_divided(bars, _power_of_two(bars)), None, CATALOGUE, measures_folder())
     with np.errstate(invalid="ignore", divide="ignore"):
         for name in wanted:
             _ = frame[name]

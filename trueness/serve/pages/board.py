@@ -21,27 +21,26 @@ from trueness.document import (
     Style,
     Table,
 )
-from trueness.document.numbers import count, plural
+from trueness.document.numbers import count
 from trueness.errors import TruenessError, nearest
+from trueness.judge.choice import (
+    JUDGED,
+    RECORDED,
+    Choice,
+    check_fields,
+    field_of,
+    shown_of,
+)
 from trueness.judge.group import Model
+from trueness.judge.leaderboard_document import field_kind
 from trueness.judge.settings import short_name
 from trueness.serve.answers import Answer
-from trueness.serve.query import OPERATORS, ROWS, Query
-from trueness.serve.rows import (
-    RECORDED,
-    JudgedGroup,
-    Rows,
-    Standing,
-    field_of,
-    judge_runs,
-    title_of,
-)
+from trueness.serve.query import ROWS, Query
+from trueness.serve.rows import JudgedGroup, Rows, Standing, judge_runs, title_of
 from trueness.serve.shelf import View
-from trueness.serve.workbench import Page, Workbench, shown, ways
+from trueness.serve.workbench import Page, Workbench, options_of, shown, ways
 
 VALUES_SHOWN = 100
-COMPARED = ("difference", "shrunk", "bound", "against", "checks")
-KINDS: dict[str, Kind] = {"parameters": "short", "seconds": "number", "created": "date"}
 UNKNOWN = Standing(0, None, None, None, None, [])
 UNJUDGED: dict[str, Standing] = {}
 
@@ -68,7 +67,8 @@ def board(bench: Workbench, request: Request) -> Page:
         *(done.below if done else []),
     ]  # fmt: skip
     document = Document("Leaderboard", parts, done.title if done else title_of(rows.models[0].run))
-    page = Page(document, _command(bench, query), waits=comparison.pending or comparison.stale)
+    command = _command(bench, query, rows.group, view)
+    page = Page(document, command, waits=comparison.pending or comparison.stale)
     return bench.show(view, page)
 
 
@@ -78,7 +78,7 @@ def _rows(bench: Workbench, view: View, query: Query, groups: Sequence[str]) -> 
     Raises
     ------
     TruenessError
-        With the code ``query``.
+        With the code ``query``, or those of `check_fields`.
     """
     if query.campaign and query.campaign not in view.campaigns:
         known = nearest(query.campaign, list(view.campaigns))
@@ -91,15 +91,8 @@ def _rows(bench: Workbench, view: View, query: Query, groups: Sequence[str]) -> 
             break
     else:
         raise TruenessError(f"no run of {query.campaign!r} is stored for these units", "query")
-    known = ["id", *rows.estimates, *RECORDED, *rows.settings]
-    fields = query.sort, query.by, *(one[0] for one in query.conditions())
-    for name in filter(None, fields):
-        if name in COMPARED:
-            raise TruenessError(f"{name!r} is judged for the group, and can only be a column",
-                                "query")  # fmt: skip
-    for name in filter(None, (*fields, *query.columns)):
-        if name not in (*known, *COMPARED):
-            raise TruenessError(f"no field {name!r}; {nearest(name, known)}", "query")
+    check_fields(query.choice, [rows.fields], JUDGED)
+    check_fields(Choice(sort=query.by), [rows.fields])
     return rows
 
 
@@ -109,12 +102,17 @@ def comparison_of(bench: Workbench, view: View, rows: Rows, campaign: str) -> An
     return bench.judge(view, question, judge_runs, rows.keys, campaign)
 
 
-def _command(bench: Workbench, query: Query) -> str:
+def _command(bench: Workbench, query: Query, group: str, view: View) -> str:
+    """The verb that shows the same rows; what groups them on the page is a column of its own."""
+    columns = dict.fromkeys(filter(None, [*query.columns, query.by]))
+    options = [
+        ("--group", group if len(view.groups) > 1 else ""),
+        *(("--where", one) for one in query.where), ("--search", query.search),
+        ("--kind", query.kind), ("--sort", query.sort), ("--order", query.order),
+        *(("--column", name) for name in columns if name not in JUDGED),
+    ]  # fmt: skip
     words = [query.campaign] if query.campaign else []
-    if query.by:
-        return bench.command("leaderboard", *words, "--by", query.by)
-    sort = ["--sort", query.sort] if "@" in query.sort or query.sort == "auc" else []
-    return bench.command("leaderboard", *words, *sort)
+    return bench.command("leaderboard", *words, *options_of(options))
 
 
 # -------------------------------------------------------------------------------------------- forms
@@ -123,8 +121,8 @@ def _command(bench: Workbench, query: Query) -> str:
 def _forms(view: View, query: Query, rows: Rows) -> list[Part]:
     """What a reader may choose."""
     titles = [(g, f"{title_of(r[0])} ({count(len(r))})") for g, r in view.groups.items()]
-    settings = [(path, path) for path in rows.settings]
-    columns = [*((name, name) for name in (*rows.estimates, *RECORDED, *COMPARED)), *settings]
+    settings = [(path, path) for path in rows.fields.settings]
+    columns = [*((name, name) for name in (*rows.fields.estimates, *RECORDED, *JUDGED)), *settings]
     fields = [
         Field("group", "evaluated on", "choice", rows.group, titles),
         Field("campaign", "campaign", "choice", query.campaign,
@@ -134,7 +132,7 @@ def _forms(view: View, query: Query, rows: Rows) -> list[Part]:
         Field("by", "group by", "choice", query.by, [("", "nothing"), *settings]),
         Field("search", "search", "text", query.search, hint="id, model or tag"),
         *(Field("where", "condition", "text", one) for one in query.where),
-        Field("where", "condition", "text", "", hint=f"auc>0.6 ({' '.join(OPERATORS)})"),
+        Field("where", "condition", "text", "", hint="such as auc>0.6"),
         Field("columns", "columns", "several", query.columns, columns),
         *(Field(n, kind="hidden", value=v)
           for n, v in (("sort", query.sort), ("order", query.order)) if v),
@@ -152,7 +150,7 @@ def _page(query: Query, rows: Rows, ordered: list[Model], done: JudgedGroup | No
     at = min(query.page, pages)
     some = ordered[(at - 1) * ROWS : at * ROWS]
     first = (at - 1) * ROWS + 1
-    note = f"{plural(len(ordered), 'run')} of {count(len(rows.models))}"
+    note = shown_of(len(ordered), len(rows.models))
     if not some:
         return [Sentence(f"{note}: no run meets the conditions.")]
     table = _table(query, rows, some, done)
@@ -175,7 +173,7 @@ def _table(query: Query, rows: Rows, some: list[Model], done: JudgedGroup | None
 def _columns(query: Query, rows: Rows, some: list[Model]) -> list[tuple[str, Column]]:
     """Name of each column, and how it is shown."""
     classes = some[0].run.estimands.kind == "classes"
-    wanted = [rows.headline, *rows.estimates[:4]] if classes else [rows.headline, "auc"]
+    wanted = [rows.fields.headline, *(rows.fields.estimates[:4] if classes else ["auc"])]
     wanted += ["difference", *([] if classes else ["shrunk", "bound", "against"]), "checks"]
     names = dict.fromkeys(["id", "label", *wanted, *([query.sort] if query.sort else []),
                            *query.columns])  # fmt: skip
@@ -196,7 +194,7 @@ TITLES = {
 def _column(name: str, query: Query, rows: Rows, some: list[Model]) -> Column:
     """One column: its head sorts, estimates are drawn on a common axis."""
     result = TITLES.get(name)
-    if result is None and name in rows.estimates:
+    if result is None and name in rows.fields.estimates:
         known = [m.estimates[name] for m in some]
         kind: Kind = "share" if any(e.k is not None for e in known) else "estimate"
         ends = [x for e in known for x in (e.low, e.high) if x is not None]
@@ -204,14 +202,14 @@ def _column(name: str, query: Query, rows: Rows, some: list[Model]) -> Column:
             "AUC" if name == "auc" else name, kind, bar=(min(ends), max(ends)) if ends else None
         )
     elif result is None:
-        numeric = all(isinstance(field_of(m, name), int | float | None) for m in some)
-        kind = KINDS.get(name, "number" if numeric else "text")
+        kind = field_kind(name, [field_of(m, name) for m in some])
         result = Column(short_name(name), kind, digits=4, help=name)
-    if name in COMPARED:
+    if name in JUDGED:
         return result
-    sorted_by = (query.sort or rows.headline) == name
-    rises = query.order == "ascending" if name in rows.estimates else query.order != "descending"
-    falls_next = rises if sorted_by else name in rows.estimates
+    sorted_by = (query.sort or rows.fields.headline) == name
+    is_estimate = name in rows.fields.estimates
+    rises = query.order == "ascending" if is_estimate else query.order != "descending"
+    falls_next = rises if sorted_by else is_estimate
     address = query.address(sort=name, order="descending" if falls_next else "ascending")
     order = ("ascending" if rises else "descending") if sorted_by else ""
     return replace(result, sort=address, order=order)
@@ -220,7 +218,7 @@ def _column(name: str, query: Query, rows: Rows, some: list[Model]) -> Column:
 def _cell(name: str, model: Model, standing: Standing) -> Cell:
     if name == "id":
         return Link(model.name, f"/run/{model.key}")
-    if name in COMPARED:
+    if name in JUDGED:
         return getattr(standing, name)
     if name in model.estimates:
         return model.estimates[name]
@@ -229,7 +227,7 @@ def _cell(name: str, model: Model, standing: Standing) -> Cell:
 
 def _by_value(query: Query, rows: Rows, ordered: list[Model]) -> list[Part]:
     """A row per value of a field: how many runs, the best of them."""
-    sort = query.sort if query.sort in rows.estimates else rows.headline
+    sort = query.sort if query.sort in rows.fields.estimates else rows.fields.headline
     every = rows.by_value(ordered, query.by)
     result = dict(list(every.items())[:VALUES_SHOWN])
     lines = [
@@ -252,4 +250,5 @@ def _by_value(query: Query, rows: Rows, ordered: list[Model]) -> list[Part]:
     )
     if len(every) > len(result):
         note = f"The first {len(result)} of {count(len(every))} values. {note}"
-    return [Table(columns, lines, note=note)]
+    some = Sentence(shown_of(len(ordered), len(rows.models)), "note")
+    return [some, Table(columns, lines, note=note)]

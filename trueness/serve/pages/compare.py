@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 from typing import Any
 
-import numpy as np
 from starlette.requests import Request
 
-from trueness.document import Column, Document, HConcat, Part, Section, Sentence, Shaded, Table
-from trueness.document.numbers import count, plural
+from trueness.document import Column, Document, Part, Section, Sentence, Table
+from trueness.document.numbers import plural
 from trueness.document.texts import whole
 from trueness.errors import TruenessError
-from trueness.evaluation.metrics import alarm_cut
-from trueness.judge.compare import Named, compare
-from trueness.judge.compare_several import pairwise
-from trueness.judge.comparison import measured_part
-from trueness.judge.curves import alarm_curve
-from trueness.judge.leaderboard import leaderboard
-from trueness.judge.leaderboard_document import further_parts, main_table, verdict_parts
+from trueness.judge.compare_several import MOST, compare_runs
 from trueness.judge.settings import MISSING, differing, stored_value, words
 from trueness.serve.workbench import Page, Workbench, shown
 from trueness.store import Run
 
-MOST = 6
 Pair = tuple[str, Run[Any]]
 
 
@@ -46,8 +37,8 @@ def compare_page(bench: Workbench, request: Request) -> Page:
     answer = bench.judge(view, ("compare", *keys), compared, tuple(keys))
     parts = [_settings(runs), *shown(answer, list, "The comparison")]
     document = Document(" and ".join(name for name, _ in runs), parts)
-    command = "; ".join(bench.command("compare", *pair) for pair in combinations(keys, 2))
-    return bench.show(view, Page(document, command, waits=answer.pending or answer.stale))
+    waits = answer.pending or answer.stale
+    return bench.show(view, Page(document, bench.command("compare", *keys), waits=waits))
 
 
 def _settings(runs: Sequence[Pair]) -> Section:
@@ -64,42 +55,6 @@ def _settings(runs: Sequence[Pair]) -> Section:
 
 
 def compared(store: Any, keys: Sequence[str]) -> list[Part]:  # noqa: ANN401 - any store
-    """What `trueness compare` says of two runs; of more, the judgement of all of them."""
-    if len(keys) == 2:
-        result = compare(store, *keys, access=("compare", keys[1]))
-        return whole(result.document().parts)
-    runs = [store.run(key) for key in keys]
-    if len({run.record["comparison_group"] for run in runs}) > 1:
-        raise TruenessError("these runs were measured on other units; compare two of them",
-                            "other_units")  # fmt: skip
-    board = leaderboard(store, keys=set(keys), access=("leaderboard", "compared"))
-    (group,) = board.groups
-    named = [(model.name, model.run) for model in group.models]
-    pairs = pairwise(store, [Named(*one) for one in named])
-    if group.classes is not None:
-        return whole([*verdict_parts(group), pairs, *further_parts(group)])
-    parts = [*verdict_parts(group), main_table(group), pairs, *further_parts(group)]
-    curves = HConcat([alarm_curve(named, what) for what in ("precision", "recall")])
-    return whole([*parts, Section("Precision and recall over the alarm rate", [curves]),
-                  agreement(named)])  # fmt: skip
-
-
-def agreement(runs: Sequence[Pair]) -> Section:
-    """How many of the alarms at the largest budget two runs have in common."""
-    parts = [measured_part(run) for _, run in runs]
-    budget = min(runs[0][1].estimands.budget, len(parts[0]))
-    raised = [part.score > alarm_cut(part.score, budget) for part in parts]
-    rows = [[name, *(_common(one, other) for other in raised)]
-            for (name, _), one in zip(runs, raised, strict=True)]  # fmt: skip
-    columns = [Column("alarms of", "text", 9),
-               *(Column(name, "text", shade="share") for name, _ in runs)]  # fmt: skip
-    note = (
-        f"Alarms that both raise, of those that either does; each may raise {count(budget)}. "
-        "Runs that agree on nearly all alarms are one candidate, not two."
-    )
-    return Section("Agreement of alarms", [Table(columns, rows, note=note)])
-
-
-def _common(one: Any, other: Any) -> Shaded:  # noqa: ANN401 - arrays
-    both, either = int(np.sum(one & other)), int(np.sum(one | other))
-    return Shaded(f"{count(both)}/{count(either)}", both / either if either else None)
+    """What `trueness compare` says of some runs."""
+    result = compare_runs(store, keys, access=("compare", " ".join(keys[1:])))
+    return whole(result.document().parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,13 +14,10 @@ from trueness.errors import TruenessError, nearest
 from trueness.places import StoreLocation
 from trueness.serve.query import words_of
 from trueness.serve.shelf import View
-from trueness.serve.workbench import Page, Workbench, linked, shown
+from trueness.serve.workbench import Page, Workbench, linked, options_of, shown
 from trueness.store import Run, Store
 
 TASKS = ("market", "table")
-PROTOCOL = "walk_forward"
-"""Whose first fold an audit of a tier looks at: it divides bars of any dates."""
-BLOCK_DAYS = 125
 
 
 def features_page(bench: Workbench, request: Request) -> Page:
@@ -45,7 +41,8 @@ def features_page(bench: Workbench, request: Request) -> Page:
              *shown(answer, list, words["feature"] or "The audit")]  # fmt: skip
     title = f"{words['feature'] or 'Features'} of {view.name(run.key)} · {run.record['label']}"
     document = linked(Document(title, parts, run.key), lambda name: _place(run, name, names))
-    return Page(document, _command(run), waits=answer.pending or answer.stale)
+    command = _command(bench, run, words["feature"])
+    return Page(document, command, waits=answer.pending or answer.stale)
 
 
 def _inputs(view: View) -> dict[tuple[str, ...], Run[Any]]:
@@ -76,64 +73,23 @@ def _place(run: Run[Any], name: str, names: list[str]) -> str | None:
     return f"/features?{urlencode({'run': run.key, 'feature': name})}" if name in names else None
 
 
-def _command(run: Run[Any]) -> str:
-    """The verb about a tier; that about a table needs the file of its campaign."""
-    if run.spec.task.kind != "market":
-        return ""
-    data = run.record["data"]
-    source = ["--data", str(data["source"])] if data.get("source") else []
-    words = ["--tier", run.spec.task.tier, *source, "--protocol", PROTOCOL]
-    return shlex.join(["trueness", "features", "audit", *words])
+def _command(bench: Workbench, run: Run[Any], feature: str) -> str:
+    words = options_of([("--run", run.key), ("--feature", feature)])
+    return bench.command("features", "audit", *words)
 
 
 # ------------------------------------------------------------------------ in a process of its own
 
 
 def audited(root: StoreLocation, key: str, name: str) -> list[Part]:
-    """What `trueness features audit` says of the columns of a run."""
-    from trueness.judge.features import audit_tier
-    from trueness.judge.table_features import audit_table
+    """What `trueness features audit --run` says of the columns of a run."""
+    from trueness.bundle.inputs import audit_inputs
 
-    run, data = _read(root, key, name)
-    task = run.spec.task
-    if task.kind == "table":
-        return whole(audit_table(task, run.spec.evaluation, data.table).document().parts)
-    if task.columns is not None:
-        return [Sentence("Its columns are named one by one, and the audit is of a tier; choose a "
-                         "feature.", "note")]  # fmt: skip
-    result = audit_tier(data.panel.series[0], task.tier, data.volatility, PROTOCOL, BLOCK_DAYS,
-                       Callback())  # fmt: skip
-    return whole(result.document().parts)
+    return whole(audit_inputs(Store(root).run(key), name, {}, Callback()).document().parts)
 
 
 def valued(root: StoreLocation, key: str, name: str, feature: str) -> list[Part]:
-    """One column of a run by itself."""
-    from trueness.judge.feature_values import feature_parts
-    from trueness.tasks import task_of
+    """What it says of one column."""
+    from trueness.bundle.inputs import values_of_input
 
-    run, data = _read(root, key, name)
-    examples = task_of(run.spec.task.kind).examples(run.spec, data)
-    return whole(feature_parts(examples, feature, run.estimands.sealed))
-
-
-def _read(root: StoreLocation, key: str, name: str) -> tuple[Run[Any], Any]:
-    """A run and its data.
-
-    Raises
-    ------
-    TruenessError
-        With the code ``own_code`` where columns come from a file of code: nothing that a store
-        names is run; ``other_data`` for data that are not those of the run.
-    """
-    from trueness.bundle.finalizing import data_of_run
-
-    run = Store(root).run(key)
-    if run.record["data"].get("features"):
-        raise TruenessError(f"{name} reads features of its own, and the workbench runs no code "
-                            "that a store names; `trueness features audit --features` does",
-                            "own_code")  # fmt: skip
-    data = data_of_run(run, name, {})
-    if data.digest != run.record["data"]["digest"]:
-        raise TruenessError(f"{data.in_words()} is not what {name} was run on any more",
-                            "other_data")  # fmt: skip
-    return run, data
+    return whole(values_of_input(Store(root).run(key), name, {}, feature).document().parts)

@@ -13,12 +13,13 @@ from trueness.document.model import Sentence
 from trueness.document.numbers import count, percent, plural
 from trueness.document.texts import whole
 from trueness.errors import TruenessError, nearest
+from trueness.judge.errors import Asked
 from trueness.judge.errors_document import cut
 from trueness.places import StoreLocation
 from trueness.serve.answers import Answer
 from trueness.serve.query import ROWS, address_of, page_of, words_of
 from trueness.serve.shelf import View
-from trueness.serve.workbench import Page, Workbench, shown, ways
+from trueness.serve.workbench import Page, Workbench, options_of, shown, ways
 from trueness.store import Run, Store
 
 SHOWN = {
@@ -102,13 +103,10 @@ def _asked(bench: Workbench, view: View, run: Run[Any]) -> Answer:
                             view.name(run.key), apart=True)  # fmt: skip
 
 
-def _command(bench: Workbench, run: Run[Any], words: dict[str, str]) -> str:
-    """The verb lists what is wrong, of every view but that of right texts."""
-    if words["show"] == "right":
-        return ""
-    asked = [word for name in ("language", "class") if words[name]
-             for word in (f"--{name}", words[name])]  # fmt: skip
-    return bench.command("errors", run.key, *asked)
+def _command(bench: Workbench, run: Run[Any], words: Mapping[str, str]) -> str:
+    """The verb that lists the same texts."""
+    options = [(f"--{name}", words[name]) for name in WORDS]
+    return bench.command("errors", run.key, *options_of(options))
 
 
 # ------------------------------------------------------------------------------------- many of them
@@ -123,7 +121,7 @@ def _browser(
         if words[name] and words[name] not in values:
             note = f"no {name} {words[name]!r}; {nearest(words[name], [v for v in values if v])}"
             raise TruenessError(note, "query")
-    some = chosen(frame.with_row_index("n"), words)
+    some = _asked_of(words).listed(frame.with_row_index("n"))
     place = f"/run/{run.key}/texts"
     pages = max(1, -(-len(some) // ROWS))
     at = min(page, pages)
@@ -141,34 +139,13 @@ def _browser(
     ]  # fmt: skip
 
 
+def _asked_of(words: Mapping[str, str]) -> Asked:
+    return Asked(words["language"], words["class"], search=words["search"],
+                 show=words["show"] or "wrong")  # fmt: skip
+
+
 def _choices(names: list[str]) -> list[tuple[str, str]]:
     return [("", "all"), *((name, name) for name in names)]
-
-
-def chosen(frame: pl.DataFrame, words: Mapping[str, str]) -> pl.DataFrame:
-    """Texts that an address asks for, in its order.
-
-    Parameters
-    ----------
-    frame : polars.DataFrame
-        As `trueness.labels.errors.every_text` gives it.
-    words : mapping
-        ``show``, a word of `SHOWN`; ``language``, ``class`` (given or predicted), ``search``, each
-        empty for any.
-    """
-    show, language, label, search = (words[name] for name in WORDS)
-    wrong = pl.col("given") != pl.col("predicted")
-    kept = {
-        "": wrong, "right": ~wrong, "near": pl.col("near_similarity").is_not_null(),
-    }.get(show, pl.lit(True))  # fmt: skip
-    if language:
-        kept &= pl.col("language") == language
-    if label:
-        kept &= (pl.col("given") == label) | (pl.col("predicted") == label)
-    if search:
-        kept &= pl.col("text").str.to_lowercase().str.contains(search.lower(), literal=True)
-    by = "near_similarity" if show == "near" else "probability"
-    return frame.filter(kept).sort(by, descending=show != "unsure", maintain_order=True)
 
 
 def _table(key: str, some: pl.DataFrame) -> Table:

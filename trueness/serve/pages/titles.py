@@ -29,7 +29,7 @@ from trueness.serve.pages.board import comparison_of
 from trueness.serve.query import words_of as asked_words
 from trueness.serve.rows import Rows, title_of
 from trueness.serve.shelf import View
-from trueness.serve.workbench import Page, Workbench, shown
+from trueness.serve.workbench import Page, Workbench, options_of, shown
 from trueness.store import Run
 
 WORDS = ("group", "run", "language")
@@ -65,7 +65,13 @@ def titles_page(bench: Workbench, request: Request) -> Page:
         parts.append(Section(title, shown(answers[-1], list, "How many texts it answers")))
     waits = any(one.pending or one.stale for one in answers)
     document = Document("Titles", parts, title_of(run))
-    return bench.show(view, Page(document, bench.command("leaderboard"), waits=waits))
+    return bench.show(view, Page(document, _command(bench, view, group, run), waits=waits))
+
+
+def _command(bench: Workbench, view: View, group: str, run: Run[Any]) -> str:
+    """The methods of the group, then the confusions of the run."""
+    only = options_of([("--group", group if len(view.groups) > 1 else "")])
+    return f"{bench.command('leaderboard', *only)}; {bench.command('show', run.key)}"
 
 
 def abstention(store: Any, key: str) -> list[Part]:  # noqa: ANN401 - any store
@@ -84,7 +90,7 @@ def _chosen(view: View, rows: Rows, wanted: str) -> Run[Any]:
     """The run that is asked for; by default the best by what is recorded."""
     runs = {model.key: model.run for model in rows.models}
     if not wanted:
-        best = max(rows.models, key=lambda m: m.estimates[rows.headline].value or 0.0)
+        best = max(rows.models, key=lambda m: m.estimates[rows.fields.headline].value or 0.0)
         return best.run
     if wanted not in runs:
         raise TruenessError(f"the run {view.name(wanted)[:40]!r} is none of these", "query")
