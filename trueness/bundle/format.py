@@ -129,7 +129,7 @@ class _Data(BaseModel, strict=True):
     lineage: str = ""
     lengths: dict[str, Count] = {}
     lineages: dict[str, str] = {}
-    as_of: str = ""
+    as_of: str | None = None
 
 
 class _Wander(BaseModel, strict=True):
