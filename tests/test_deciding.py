@@ -493,6 +493,18 @@ def test_a_preview_says_what_is_spent_and_records_nothing(held_out):
     assert (free["batch"], free["error_spent"], free["new"]) == (None, 0, [])
 
 
+def test_a_bound_is_shown_as_one_and_not_as_an_interval(held_out):
+    """Of a one-sided bound the other end is 100 %, which says nothing."""
+    store, _ = held_out
+    document = certify("S-1", precision=0.4, store=store).judgement.document()
+    (table, tested) = document.tables()
+    shown = [row[i] for one in (table, tested) for row in one.rows
+             for i, column in enumerate(one.columns) if column.kind == "share"]  # fmt: skip
+    assert shown
+    assert all((e.low, e.high) == (None, None) and e.k is not None for e in shown)
+    assert "–100)" not in " ".join(document.sentences())
+
+
 def test_without_a_terminal_nothing_is_spent_unasked(held_out, capsys):
     store, _ = held_out
     arguments = ["certify", "S-1", "--precision", "0.4", "--store", store.root]

@@ -8,17 +8,17 @@ import pytest
 
 from tests.test_cli import call
 from trueness.api import run as run_api
+from trueness.bundle.drifting import Drifts
 from trueness.bundle.finalizing import finalize_named
 from trueness.bundle.format import open_bundle
 from trueness.bundle.log import read_log
 from trueness.bundle.monitoring import monitor
 from trueness.bundle.predicting import load
 from trueness.errors import StoreError
+from trueness.evaluation.drift import Drift
 from trueness.files import read_json, write_json
 from trueness.market import synthetic_bars
 from trueness.store import Store
-
-pytestmark = pytest.mark.long
 
 CUT, ALL = 1500, 1800
 BARS = synthetic_bars(ALL, seed=4)
@@ -46,6 +46,22 @@ def _wild(frame):
         made[name] = moved * (frame[name].to_numpy() / close) ** wide
     assert np.isfinite(scale).all()
     return frame.with_columns(**{name: pl.Series(values) for name, values in made.items()})
+
+
+@pytest.mark.parametrize(
+    ("score", "features", "said"),
+    [(0.03, (0.5, 0.5), ("The score has drifted", "none of the 2 watched features has;")),
+     (0.3, (0.01, 0.5), ("The score has not drifted", "1 of the 2 watched features has: f0 (")),
+     (0.3, (), ("The score has not drifted", "--data FILE")),
+     (None, (0.5, 0.5), ("None of the 2 watched features has drifted;",))],
+)  # fmt: skip
+def test_what_drifted_is_called_by_its_kind(score, features, said):
+    columns = [("score", score)] * (score is not None)
+    columns += [(f"f{i}", p) for i, p in enumerate(features)]
+    every = [Drift(name, 60, -1.35, 0.4, 12.0, 4.83, p, p) for name, p in columns]
+    actual = Drifts(tuple(sorted(every, key=lambda one: one.p))).in_words()
+    assert all(part in actual for part in said), actual
+    assert len(actual.split("p = ")) - 1 == sum(p <= 0.05 or n == "score" for n, p in columns)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +92,7 @@ def watched(folder, tmp_path):
     return made
 
 
+@pytest.mark.long
 def test_a_market_that_goes_on_does_not_drift(watched):
     predictor, actual = watched("longer")
     kept = predictor.bundle.description["drift"]
@@ -85,6 +102,7 @@ def test_a_market_that_goes_on_does_not_drift(watched):
     assert actual.drifts.columns[0].n == len(read_log(predictor.bundle).predictions)
 
 
+@pytest.mark.long
 def test_a_wilder_market_drifts(watched, folder, capsys):
     predictor, actual = watched("wild")
     names = {one.name for one in actual.drifts.drifted}
@@ -100,12 +118,14 @@ def test_a_wilder_market_drifts(watched, folder, capsys):
     assert table.rows[0][0] == note["columns"][0]["name"]
 
 
+@pytest.mark.long
 def test_without_bars_the_score_alone_is_watched(watched):
     predictor, _ = watched("longer")
     actual = monitor(predictor)
     assert [one.name for one in actual.drifts.columns] == ["score"]
 
 
+@pytest.mark.long
 def test_a_bundle_that_keeps_nothing_says_nothing_of_drift(watched, folder):
     predictor, _ = watched("longer")
     place = predictor.bundle.folder
@@ -118,6 +138,7 @@ def test_a_bundle_that_keeps_nothing_says_nothing_of_drift(watched, folder):
     assert actual.to_dict()["drift"] is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [lambda one: one["knots"].pop(), lambda one: one["shift"]["squares"].pop(),

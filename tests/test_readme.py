@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from trueness.campaign import load_campaign
 from trueness.cli import main
 from trueness.market import load_bars
 from trueness.text.synthetic import Catalogue
@@ -63,7 +64,10 @@ def test_own_models_own_bars_and_the_way_into_use(folder, capsys):
     _run("Judge your own models")
     assert (folder / "page.html").stat().st_size > 10_000
     _run("Your own data")
-    assert "forest" in (folder / "mine.html").read_text()
+    campaign = load_campaign("mine.yaml")
+    baselines = {entry.spec.key for entry in campaign.baselines}
+    assert len({entry.spec.key for entry in campaign.experiments} - baselines) == 2
+    assert all(entry.id in (folder / "mine.html").read_text() for entry in campaign.experiments)
     _run("From verdict to use")
     said = capsys.readouterr().out
     log = [json.loads(line) for line in (folder / "in-use" / "log.jsonl").read_text().splitlines()]

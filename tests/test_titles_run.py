@@ -128,7 +128,7 @@ def test_every_replicate_begins_with_the_replicate_of_its_seed():
 
 MISTAKES = [
     ("  - {id: A, loss.classification: {kind: focall}}", "tiny.yaml:10: A: loss.classification: unknown kind 'focall'"),
-    ("  - {id: A, loss.groups: {kind: dro, etaa: 1}}", "loss.groups.etaa: unknown field; choose from over, eta, adjustment"),
+    ("  - {id: A, loss.groups: {kind: dro, etaa: 1}}", "loss.groups.etaa: unknown field; did you mean eta? choose from over, eta, adjustment"),
     ("  - {id: A, model.n_kv_heads: 3}", "n_kv_heads 3 must divide n_heads 2"),
     ("  - {id: A, model.n_heads: 3}", "n_heads 3 must divide d_model 16 into even widths"),
     ("  - {id: A, loss.contrastive: {weight: 0.1}}", "go together; give both or neither"),

@@ -156,6 +156,68 @@ def test_a_promise_without_an_alarm_is_a_sentence(bundle):
     assert open_bundle(bundle).name == "F"
 
 
+def _first_lines(capsys, *words):
+    """First sentence of what a command prints below its heading, also of a refuted promise."""
+    code, out, err = call(capsys, *words)
+    assert code in (0, 1), err
+    return " ".join(out.split("\n\n")[1].split())
+
+
+@pytest.mark.parametrize(
+    ("low", "certified", "cautions"),
+    [(0.01, None, ("not certified", "below the base rate")), (0.99, None, ("not certified",)),
+     (0.01, 0.02, ("below the base rate",)), (0.01, 0.99, ())],
+)  # fmt: skip
+def test_a_weak_promise_is_told_with_every_answer(folder, bundle, capsys, low, certified, cautions):
+    note = read_json(bundle / DESCRIPTION)
+    note["promise"]["threshold"]["precision"]["low"] = low
+    note["promise"]["threshold"]["certified"] = certified
+    write_json(bundle / DESCRIPTION, note)
+    for verb in ("predict", "monitor"):
+        said = _first_lines(capsys, verb, bundle, "--data", folder / "longer.csv")
+        actual = tuple(c for c in ("not certified", "below the base rate") if c in said)
+        assert actual == cautions, said
+
+
+def test_a_refused_certificate_is_the_first_word_of_a_bundle(folder, tmp_path, capsys):
+    words = ("finalize", "F", "--store", folder / "store", "--out", tmp_path / "b")
+    said = _first_lines(capsys, *words, "--precision", 0.97)
+    promise = load(tmp_path / "b").promise
+    assert promise.asked == 0.97
+    assert said.startswith("NOT certified at 97 %")
+    assert ("below the base rate" in said) == (promise.promised < promise.base_rate.value)
+    assert not _first_lines(capsys, *words).startswith("NOT certified")
+
+
+def test_a_refit_says_what_stopped_it_and_up_to_when(folder, tmp_path, capsys):
+    store = ("--store", folder / "store")
+    said = _first_lines(capsys, "finalize", "columns/logit", *store, "--out", tmp_path / "a")
+    refit = open_bundle(tmp_path / "a").description["refit"]
+    stopped = f"stopped on the {refit['validation'][0]} latest, up to {BARS.dates[CUT - 2]}"
+    assert f"fitted on {refit['train'][0]} examples, {stopped}" in said
+    assert "stopped on" not in _first_lines(
+        capsys, "finalize", "F", *store, "--out", tmp_path / "b"
+    )
+
+
+def test_columns_that_are_empty_in_all_rows_are_left_out(folder, bundle):
+    note = read_json(bundle / DESCRIPTION)
+    note["promise"] |= {"slope": None, "intercept": None}
+    data = load(bundle).load({"data": folder / "longer.csv"})
+    for ranges, odd in (({}, set()), ({"atr_pct": [0.0, 1e-9]}, {"odd"})):
+        write_json(bundle / DESCRIPTION, note | {"ranges": ranges})
+        (table,) = load(bundle).predict(data).document().tables()
+        assert {c.title for c in table.columns} == {"time", "answer", "score", "probability"} | odd
+        assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
+def test_bars_of_the_fit_that_are_answered_are_told(folder, bundle, capsys):
+    _, out, _ = call(capsys, "predict", bundle, "--data", folder / "longer.csv")
+    assert "1 row is of bars that the fit could not use" in out
+    assert "could not use" not in call(capsys, "predict", bundle, "--data", folder / "longer.csv",
+                                       "--since", BARS.dates[CUT])[1]  # fmt: skip
+
+
 def test_returns_without_an_interval_speak_of_none(folder):
     actual = payoff(Store(folder / "store"), "F", {})
     assert "Intervals" in actual._how()

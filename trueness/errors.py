@@ -95,18 +95,19 @@ def at_least(name: str, value: object, least: int, most: int = 10**15) -> int:
 
 
 def nearest(name: str, choices: list[str]) -> str:
-    """Close valid names for a refused one, or all of them if few.
+    """Close valid names for a refused one, and all of them if few.
 
     Examples
     --------
-    >>> nearest("a5O", ["a20", "a50"])
-    'choose from a20, a50'
+    >>> nearest("a5O", ["a20", "a50"]), nearest("x", ["a20", "a50"])
+    ('did you mean a50? choose from a20, a50', 'choose from a20, a50')
     >>> nearest("dema_8", [f"dema_{n}" for n in range(9, 40)])
     'did you mean dema_38, dema_28, dema_18?'
     """
     from difflib import get_close_matches
 
     if len(choices) <= 25:
-        return "choose from " + ", ".join(choices)
+        likely = "".join(get_close_matches(name, choices, n=1, cutoff=0.6))
+        return f"did you mean {likely}? " * bool(likely) + "choose from " + ", ".join(choices)
     close = get_close_matches(name, choices, n=3, cutoff=0.4)
     return f"did you mean {', '.join(close)}?" if close else f"{len(choices)} names are known"

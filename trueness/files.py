@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Generator, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,21 @@ MOST_BYTES = 1 << 30
 LARGEST = 2**63
 """Whole numbers of JSON lie below it."""
 DIGEST = "sha256"
+MOST_NAMES = 10_000
+"""Names of a folder among which the one that was meant is looked for."""
+
+
+def no_such_file(path: Path) -> str:
+    """That a file is missing, and what is called nearly so in its folder, if anything is."""
+    from difflib import get_close_matches
+
+    try:
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for entry in islice(entries, MOST_NAMES)]
+    except OSError:
+        names = []
+    close = "".join(get_close_matches(path.name, names, n=1, cutoff=0.75))
+    return f"{path}: no such file" + f"; did you mean {path.parent / close}?" * bool(close)
 
 
 def cache_folder() -> Path:

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from trueness.errors import CampaignError, nearest
+from trueness.files import no_such_file
 
 MAX_DEPTH = 20
 MAX_VALUES = 100_000
@@ -222,12 +223,15 @@ def bundled_file(what: str, folder: Path, name: str | Path) -> Path:
     Raises
     ------
     CampaignError
-        If there is neither; the message lists the bundled ones.
+        If there is neither (code ``no_file`` for what can only be the name of a file); the message
+        lists the bundled ones.
     """
     bundled = {p.stem: p for p in sorted(folder.glob("*.yaml"))}
     if str(name) in bundled:
         return bundled[str(name)]
     if Path(name).is_file():
         return Path(name)
+    if Path(name).suffix in (".yaml", ".yml") or len(Path(name).parts) > 1:
+        raise CampaignError(no_such_file(Path(name)), "no_file")
     hint = nearest(str(name), list(bundled))
     raise CampaignError(f"unknown {what} {str(name)!r}; {hint}, or give a YAML file")

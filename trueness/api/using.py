@@ -145,7 +145,7 @@ def finalize(
     seeds: int = 1, precision: float | None = None, refit: bool = True, device: str = "auto",
     store: Where = DEFAULT_STORE,
 ) -> Bundle:  # fmt: skip
-    """Refit a stored run on all data and write it, with its promise, as a bundle.
+    """Refit a stored run up to the end of its data and write it, with its promise, as a bundle.
 
     Parameters
     ----------

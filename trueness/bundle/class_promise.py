@@ -127,6 +127,11 @@ class ClassPromise:
         where = f": {listed(lost, 20)}" if self.certifiable else ", nor is any lower precision"
         return f"{asked} is certified for no language{where}"
 
+    @property
+    def caution(self) -> str:
+        """That nothing is certified; empty where something is."""
+        return "not certified" if self.precision is None else ""
+
     def _with_certifiable(self, name: str) -> str:
         """A language, with the largest precision that it could have."""
         most = self.certifiable.get(name)

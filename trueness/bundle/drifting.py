@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from trueness.bundle.format import Bundle
 from trueness.document import Column, Table
-from trueness.document.numbers import count, decimal, p_value
+from trueness.document.numbers import capital, count, decimal, listed, p_value, plural
 from trueness.evaluation.drift import Drift, Reference, corrected, drift_of
 from trueness.examples import Examples
 from trueness.predictions import Predictions
 
 ERROR = 0.05
 """Probability that any column is falsely said to drift, at one look."""
-SHOWN = 10
+SHOWN, NAMED = 10, 3
 SCORE = "score"
 
 
@@ -73,18 +73,27 @@ class Drifts:
         }  # fmt: skip
 
     def in_words(self) -> str:
-        """How many drift, how much would have to, and the most striking one."""
-        first, m = self.columns[0], len(self.columns)
-        half = decimal(float(np.median([one.visible(m, ERROR) for one in self.columns])), 1)
-        few = "the score alone; --data FILE gives the features" if m == 1 else (
-            f"corrected for {count(m)}, at one look; half of them have to move by {half} standard "
-            "deviations to be found"
-        )  # fmt: skip
-        return (
-            f"Drifted features: {count(len(self.drifted))} of {count(m)} ({few}); "
-            f"largest {first.name} {decimal(first.shift, 2, signed=True)} standard deviations, "
-            f"spread × {decimal(first.spread, 2)} ({p_value(first.adjusted)})"
-        )
+        """Whether the score drifted, and which features; how much they would have to."""
+        m = len(self.columns)
+        features = [one for one in self.columns if one.name != SCORE]
+        moved = [f"{one.name} ({_moved(one)})" for one in self.drifted if one.name != SCORE]
+        score = next((one for one in self.columns if one.name == SCORE), None)
+        said = []
+        if score is not None:
+            has = "has" if score in self.drifted else "has not"
+            said.append(f"the score {has} drifted ({_moved(score)})")
+        if features:
+            has = "has" if len(moved) < 2 else "have"
+            which = f": {listed(moved, NAMED)}" if moved else ""
+            said.append(f"{count(len(moved)) if moved else 'none'} of the "
+                        f"{plural(len(features), 'watched feature')} {has}{' drifted' * (not said)}"
+                        f"{which}")  # fmt: skip
+            half = float(np.median([one.visible(m, ERROR) for one in self.columns]))
+            said.append(f"in half of them a shift of {decimal(half, 1)} standard deviations would "
+                        "be found")  # fmt: skip
+        else:
+            said.append("--data FILE tells of the features as well")
+        return capital("; ".join(said))
 
     def table(self) -> Table:
         """The most striking ones."""
@@ -101,6 +110,14 @@ class Drifts:
         more = len(self.columns) - SHOWN
         note = f"The {SHOWN} smallest p-values of {len(self.columns)}." if more > 0 else ""
         return Table(columns, rows, "Drift of features", note)
+
+
+def _moved(one: Drift) -> str:
+    """How far a column moved."""
+    return (
+        f"{decimal(one.shift, 2, signed=True)} standard deviations, spread × "
+        f"{decimal(one.spread, 2)}, {p_value(one.adjusted)}"
+    )
 
 
 def drifts(

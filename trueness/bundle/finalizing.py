@@ -66,12 +66,11 @@ class Finalized:
         """What it promises, on what it was fitted, what comes next."""
         described, folder = self.bundle.description, self.bundle.folder
         refit = described["refit"]
-        until = "" if refit["until"] is None else f", the last of {refit['until']}"
-        fitted = f"{described['label']}, fitted on {count(refit['train'][0])} examples{until}"
         state = "abstains on every text" if self.promise.abstains else "is ready"
-        first = self.promise.headline
-        ready = f"{folder} {state}: {first}{'; ' if first else ''}{fitted}."
-        return Document(f"Bundle of {described['name']}", [Sentence(ready, "verdict"), Items([
+        ready = f"{folder} {state}: {described['label']}, {refit['fitted']}."
+        first = f"{headline}. " if (headline := self.promise.headline) else ""
+        return Document(f"Bundle of {described['name']}", [
+            Sentence(f"{first}{ready}", "verdict"), Items([
             *self.promise.summary(),
             f"Promise that is watched: a precision of {percent(self.promise.promised)} % or more",
             *refit["chosen"], *described["notes"],
@@ -84,7 +83,7 @@ def finalize(
     base_folder: Path = Path(), report: Callable[[str], None] | None = None,
     pool: AnyPool | None = None,
 ) -> Finalized:  # fmt: skip
-    """Refit the spec of a run on all data and write the bundle.
+    """Refit the spec of a run up to the end of its data and write the bundle.
 
     Each fold of the run was trained on part of its past and stopped on the latest share of it; so
     is the refit, one more fold whose future is not there yet. Epochs, trees and penalties are
@@ -184,8 +183,10 @@ def _fitted(
 def _unchanged(run: Run) -> tuple[list[Trained], dict[str, Any]]:
     """The same of a model that is used as it was trained."""
     one, validation = as_trained(run), len(run.predictions().part("validation"))
-    record = {"train": [run.record["training"]["rows"]], "validation": [validation], "until": None,
-            "chosen": [f"{run.spec.label()}, seed {run.spec.seed}: {one.chosen}"]}  # fmt: skip
+    rows = run.record["training"]["rows"]
+    record = {"train": [rows], "validation": [validation], "until": None,
+              "fitted": f"as it was judged, fitted on {plural(rows, 'example')}",
+              "chosen": [_chosen(one)]}  # fmt: skip
     return [one], {"refit": record, "ranges": {}, "notes": ()}
 
 
@@ -337,23 +338,27 @@ def _data(data: Any) -> dict[str, Any]:  # noqa: ANN401
 
 
 def _fit_record(examples: Any, result: Sequence[Trained]) -> dict[str, Any]:  # noqa: ANN401
-    """On what was fitted, in numbers and words."""
+    """On what was fitted and stopped, up to which time, in numbers and words."""
     (counts,) = examples.counts()
     until = None
     if examples.when is not None:
         until = str(examples.when[np.flatnonzero(examples.parts[0])].max())
-    held = plural(counts["validation"][0], "example")
-    where = "the latest" if until is not None else "random"
+    stopped = any(one.member.spec.model.validates for one in result)
+    held = count(counts["validation"][0])
+    which = f"the {held} latest" if until is not None else f"{held} others at random"
     if not hasattr(examples, "parts"):
-        where = "the validation part"
+        which = f"the {held} of the validation part"
     return {
         "train": list(counts["train"]), "validation": list(counts["validation"]), "until": until,
-        "chosen": [
-            f"{one.member.spec.label()}, seed {one.member.spec.seed}: {one.chosen}, chosen on "
-            f"{held} ({where}) that it was not trained on"
-            for one in result
-        ],
+        "fitted": f"fitted on {plural(counts['train'][0], 'example')}"
+        + (f", stopped on {which}" if stopped else f", {which} left out")
+        + (f", up to {until}" if until is not None else ""),
+        "chosen": [_chosen(one) for one in result],
     }  # fmt: skip
+
+
+def _chosen(one: Trained) -> str:
+    return f"{one.member.spec.label()}, seed {one.member.spec.seed}: {one.chosen}"
 
 
 def _ranges(examples: Examples, task: str) -> dict[str, list[float]]:

@@ -30,7 +30,7 @@ from trueness.spec.kinds import spec_class
 NETWORK, ENCODER = "network", "encoder"
 """Forms of members that torch scores; the others are `trueness.baselines.column_forms.FORMS`."""
 WEIGHTS = "model.safetensors"
-VERSION = 4
+VERSION = 5
 """Of the format; a bundle of another one is refused."""
 DESCRIPTION, LOG = "bundle.json", "log.jsonl"
 LABELLED, LANGUAGES, MEASURES = "labelled", "languages", "measures"
@@ -67,6 +67,7 @@ class _Promise(BaseModel, strict=True):
     base_rate: _Estimate
     slope: Finite | None
     intercept: Finite | None
+    asked: Finite | None
     notes: list[str]
 
 
@@ -121,12 +122,14 @@ class _File(BaseModel, strict=True):
 
 class _Refit(BaseModel, strict=True):
     until: str | None
+    fitted: str
 
 
 class _Data(BaseModel, strict=True):
     lineage: str = ""
     lengths: dict[str, Count] = {}
     lineages: dict[str, str] = {}
+    as_of: str | None = None
 
 
 class _Wander(BaseModel, strict=True):
@@ -179,7 +182,7 @@ class _Description(BaseModel, strict=True):
 
     @model_validator(mode="after")
     def _bars_are_known_again(self) -> Self:
-        named = self.data.lengths and self.data.lineages and self.data.lineage
+        named = self.data.lengths and self.data.lineages and self.data.lineage and self.data.as_of
         if self.task == "market" and not (named and np.datetime64(self.refit.until or "") >= DAWN):
             raise ValueError("no series, or no time up to which it was fitted")
         return self

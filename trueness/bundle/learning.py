@@ -58,7 +58,8 @@ def promise_of(
     blocks = part.blocks(rule.block)
     base = of_share(part.y, every, blocks).estimate(k, n, rule.confidence)
     threshold = _threshold(part, cut, certified, rule.block, rule.confidence)
-    return Promise(rule.measured_on, n, k, threshold, base, slope, intercept, tuple(notes))
+    return Promise(rule.measured_on, n, k, threshold, base, slope, intercept, precision,
+                   tuple(notes))  # fmt: skip
 
 
 def _platt(part: Predictions, *, probabilities: bool) -> tuple[float | None, float | None, str]:

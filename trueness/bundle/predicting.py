@@ -112,6 +112,7 @@ class Predicted:
         facts = [
             f"Precision out of fold: {self.promise.expectation} ({one.certificate}); recall "
             f"{share(one.recall)}; base rate {share(self.promise.base_rate, counts=False)}",
+            *self._before_new_bars(),
             *self.notes,
         ]
         return Document(
@@ -127,10 +128,30 @@ class Predicted:
         at = self.frame.filter(pl.col("time") == when) if "time" in last else self.frame.tail(1)
         if "group" in last and len(at) > 1:
             raised = [str(g) for g in at.filter(pl.col("answer") == ALARM)["group"]]
-            return f"{when}: alarm for {', '.join(raised)}." if raised else f"{when}: no alarm."
+            answer = f"alarm for {', '.join(raised)}" if raised else "no alarm"
+            return f"{when}: {answer}{self._caution}."
         rest = len(self.frame) - 1
         more = f"; {plural(self.alarms, 'alarm')} in {plural(rest + 1, 'row')}" if rest else ""
-        return f"{when}: {last['answer']}{_probability(last)}{more}."
+        return f"{when}: {last['answer']}{_probability(last)}{more}{self._caution}."
+
+    @property
+    def _caution(self) -> str:
+        """In brackets, what has to be known of the promise before an alarm is believed."""
+        caution, promised = self.promise.caution, percent(self.promise.promised)
+        return f" (promised precision {promised} %: {caution})" if caution else ""
+
+    def _before_new_bars(self) -> list[str]:
+        """Why bars are answered that the data of the fit had already."""
+        if self.bundle.task != "market":
+            return []
+        until, as_of = (self.bundle.description[part][name]
+                        for part, name in (("refit", "until"), ("data", "as_of")))  # fmt: skip
+        time = self.frame["time"].to_numpy()
+        n = int(((time > np.datetime64(until)) & (time <= np.datetime64(as_of))).sum())
+        ahead = plural(self.bundle.description["horizon"], "bar")
+        rows = plural(n, "row is", "rows are")
+        return [f"{rows} of bars that the fit could not use: their labels, {ahead} ahead, were not "
+                "known yet"] * bool(n)  # fmt: skip
 
     def _table(self) -> Table:
         shown = self.frame.tail(ROWS_SHOWN)
@@ -150,9 +171,11 @@ class Predicted:
             "leader" if row == ALARM else "muted" if row == ABSTAINS else ""
             for row in shown["answer"]
         ]
+        kept = [i for i in range(len(columns)) if any(row[i] is not None for row in cells)]
         more = len(self.frame) - len(shown)
         note = f"The latest {ROWS_SHOWN} of {count(len(self.frame))} rows." if more else ""
-        return Table(columns, cells, note=note, styles=styles)
+        return Table([columns[i] for i in kept], [[row[i] for i in kept] for row in cells],
+                     note=note, styles=styles)  # fmt: skip
 
 
 def _probability(row: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.document.numbers import percent, share
+from trueness.document.numbers import capital, percent, share
 from trueness.evaluation.intervals import Estimate
 
 Array = NDArray[np.float64]
@@ -81,6 +81,8 @@ class Promise:
     slope, intercept : float or None
         Of Platt's map from the logit to that of the calibrated probability; None where scores only
         rank, or positives are too few.
+    asked : float or None
+        Precision whose certificate was asked for; None if none was.
     notes : tuple of str
     """
 
@@ -91,6 +93,7 @@ class Promise:
     base_rate: Estimate
     slope: float | None
     intercept: float | None
+    asked: float | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -100,8 +103,28 @@ class Promise:
 
     @property
     def headline(self) -> str:
-        """Nothing."""
-        return ""
+        """That what was asked for is not certified, or not above the base rate; else empty."""
+        weak = self._against_base_rate
+        which = f", which is {weak}" if weak else ""
+        promised = f"a precision of {percent(self.promised)} % or more is promised"
+        if self.threshold.certified is None and self.asked is not None:
+            return f"NOT certified at {percent(self.asked)} %; {promised} instead{which}"
+        return f"{capital(self.threshold.certificate)}; {promised}{which}" if weak else ""
+
+    @property
+    def caution(self) -> str:
+        """That it is not certified, or not above the base rate, in few words; else empty."""
+        uncertified = "not certified" if self.threshold.certified is None else ""
+        return ", ".join(one for one in (uncertified, self._against_base_rate) if one)
+
+    @property
+    def _against_base_rate(self) -> str:
+        """That alarms at random would keep the promise; empty where they would not."""
+        base = self.base_rate.value or 0.0
+        if self.promised > base:
+            return ""
+        than = "below" if self.promised < base else "no more than"
+        return f"{than} the base rate of {percent(base)} %"
 
     @property
     def promised(self) -> float:
@@ -144,7 +167,8 @@ class Promise:
         return {
             "measured_on": self.measured_on, "n": self.n, "positives": self.positives,
             "threshold": self.threshold.to_dict(), "base_rate": self.base_rate.to_dict(),
-            "slope": self.slope, "intercept": self.intercept, "notes": list(self.notes),
+            "slope": self.slope, "intercept": self.intercept, "asked": self.asked,
+            "notes": list(self.notes),
         }  # fmt: skip
 
     @classmethod
@@ -153,7 +177,7 @@ class Promise:
         return cls(
             content["measured_on"], content["n"], content["positives"],
             Threshold.from_dict(content["threshold"]), Estimate.from_dict(content["base_rate"]),
-            content["slope"], content["intercept"], tuple(content["notes"]),
+            content["slope"], content["intercept"], content["asked"], tuple(content["notes"]),
         )  # fmt: skip
 
 

@@ -125,12 +125,13 @@ class Monitored:
     @property
     def verdict(self) -> str:
         """Whether the promise is kept."""
-        promised = percent(self.promise.promised)
+        caution = f" ({self.promise.caution})" if self.promise.caution else ""
+        promise = f"promise of {percent(self.promise.promised)} %{caution}"
         if self.refuted is not None:
-            return f"The promise of {promised} % is refuted since {self.refuted}."
+            return f"The {promise} is refuted since {self.refuted}."
         if not len(self.alarms):
-            return f"No {self.noun} has an outcome yet."
-        return f"The promise of {promised} % is not refuted."
+            return f"No {self.noun} has an outcome yet, so the {promise} is open."
+        return f"The {promise} is not refuted."
 
     @property
     def noun(self) -> str:

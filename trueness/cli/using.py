@@ -43,7 +43,7 @@ def finalize(
     store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,
 ) -> int:
-    """Refit a run on all data and write it, with its promise, as a bundle that can be used.
+    """Refit a run up to the end of its data and write it, with its promise, as a bundle for use.
 
     Example: trueness finalize D-01 --out bundle
 

@@ -101,7 +101,7 @@ class Certificates:
     part : str
     runs : tuple of RunCertificate
     counted : tuple of str
-        Bounds that hold at once in each batch, in words.
+        Runs whose bounds hold at once in each batch, in words.
     spending : Spending
         What this certification spent.
     campaign : str
@@ -311,7 +311,7 @@ class _JudgedBatch:
 def _in_words(number: int, runs: int, total: int) -> str:
     epochs = f" ({count(total)} with the epochs chosen among)" if total > runs else ""
     what = plural(runs, "run") + ", seeds and baselines included" * (runs > 1)
-    return f"batch {count(number)}: thresholds at fixed alarm rates × {what}{epochs}"
+    return f"batch {count(number)}: {what}{epochs}"
 
 
 def _run_certificate(

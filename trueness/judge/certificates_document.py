@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from trueness.document import Cell, Column, Document, Items, Section, Sentence, Table
 from trueness.document.numbers import count, decimal, level, lower_bound, plural
 from trueness.evaluation.dependence import INDEPENDENT
 from trueness.evaluation.guarantee import FEWEST_ALARMS, ThresholdBound
+from trueness.evaluation.intervals import Estimate
 from trueness.judge.certificates import Certificates, RunCertificate
 from trueness.judge.parts import cautions, run_title, units_in_words
 from trueness.judge.settings import full_labels
@@ -51,7 +54,8 @@ def _answer(result: Certificates) -> str:
     shown, more = one.shown, one.certificate.more_alarms
     if shown is None:
         return f"Not certified: no threshold raises {FEWEST_ALARMS} alarms."
-    facts = f"{_from(one, shown)}: {shown.precision}, adjusted bound {lower_bound(shown.precision)}"
+    bound = lower_bound(shown.precision)
+    facts = f"{_from(one, shown)}: {_observed(shown)}, adjusted bound {bound}"
     if one.certificate.threshold is not None:
         return f"Certified from {facts}."
     needs = (
@@ -71,6 +75,11 @@ def _wait(years: float | None) -> str:
     )
 
 
+def _observed(row: ThresholdBound) -> Estimate:
+    """Precision without its interval, whose lower end stands beside it and upper end is none."""
+    return replace(row.precision, low=None, high=None)
+
+
 def _from(one: RunCertificate, row: ThresholdBound) -> str:
     if one.run.estimands.probabilities:
         return f"probability {decimal(row.probability)} on"
@@ -83,7 +92,7 @@ def _columns(ranks: bool) -> list[Column]:
         Column(f"from\n{'score' if ranks else 'probability'}", "number", 7),
         Column("adjusted\nbound", "bound", 9,
                help="Every precision below it is certified; all bounds hold at once."),
-        Column("precision", "share", 8, help="Observed, with its adjusted lower bound."),
+        Column("precision", "share", 8, help="Observed."),
         Column("effective\nsample size", "number", 5, digits=1,
                help="Independent alarms that say as much as these, whose hits come in runs."),
     ]  # fmt: skip
@@ -93,7 +102,7 @@ def _cells(one: RunCertificate, row: ThresholdBound | None) -> list[Cell]:
     if row is None:
         return [None] * 4
     place = row.probability if one.run.estimands.probabilities else row.cut
-    return [place, row.precision, row.precision, row.effective]
+    return [place, row.precision, _observed(row), row.effective]
 
 
 def _table(result: Certificates) -> Table:
@@ -127,12 +136,12 @@ def _order(one: RunCertificate) -> tuple[bool, float]:
 
 
 def _notes(result: Certificates) -> list[str]:
-    """What is spent, which bounds hold at once, what is assumed, what the ledger says."""
+    """What is spent, what is adjusted for and assumed, what the ledger says."""
     bounds = sum({one.batch: one.certificate.hypotheses for one in result.runs}.values())
     notes = [
         str(result.spending),
-        f"{plural(bounds, 'lower bound')} that hold at once",
-        *result.counted,
+        f"adjusted for all {count(bounds)} thresholds that were tried at fixed alarm rates "
+        f"({'; '.join(result.counted)})",
     ]
     notes += [f"adjusted for {what}" for what in _dependence(result)]
     return [*notes, "valid only if future data resemble this sample", *result.ledger]

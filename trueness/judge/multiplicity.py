@@ -211,10 +211,12 @@ class Spending:
         if self.batch is None:
             return f"certified on the {where} before: asking again is free"
         budget = f"{plain(round(100 * (1 - self.confidence), 6))} %"
+        chance = percent(self.share * (1 - self.confidence))
         return (
-            f"batch {count(self.batch)} of runs on the {where}: spends "
+            f"batch {count(self.batch)} of runs on the {where} spends "
             f"{percent(self.share, like=0.05)} % of the {budget} error budget for "
-            f"{plural(len(self.new), 'new run')}; asking about them again is free"
+            f"{plural(len(self.new), 'new run')}: a chance of {chance} % that any of their bounds "
+            "is too high; asking about them again is free"
         )
 
     def to_dict(self) -> dict[str, Any]:

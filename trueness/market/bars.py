@@ -401,8 +401,7 @@ def read_bar_table(path: Path, separator: str | None = None) -> Portion:
         if error.code != "no_file":
             raise
         raise DataError(
-            f"{path}: no such file; give a CSV or Parquet file, or one of {', '.join(BUNDLED)}",
-            "no_file",
+            f"{error}; give a CSV or Parquet file, or one of {', '.join(BUNDLED)}", "no_file"
         ) from None
 
 

@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 from typing import Any, BinaryIO, cast
 
 from trueness.errors import DataError, first_line
+from trueness.files import no_such_file
 
 BLOCK_BYTES = 1 << 20
 LONGEST_LINE = 1 << 24
@@ -106,7 +107,7 @@ def checked(path: Path) -> Path:
     if path.is_dir():
         raise DataError(f"{path} is a folder; give a file", "unreadable")
     if not path.exists():
-        raise DataError(f"{path}: no such file", "no_file")
+        raise DataError(no_such_file(path), "no_file")
     if not path.is_file():
         raise DataError(f"{path} is a pipe or a device; write its content to a file and give that",
                         "unreadable")  # fmt: skip

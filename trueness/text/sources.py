@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Protocol, Self, cast
 import polars as pl
 
 from trueness.errors import DataError, at_least
+from trueness.files import no_such_file
 from trueness.text.codes import language_code, refuse_countries
 
 BATCH_ROWS = 20_000
@@ -189,7 +190,7 @@ def readable(path: Path, what: str) -> Path:
         If it is missing, no file, or may not be read.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such file; give {what}")
+        raise DataError(f"{no_such_file(path)}; give {what}")
     try:
         path.open("rb").close()
     except OSError as error:
