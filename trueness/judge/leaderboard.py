@@ -23,7 +23,8 @@ from trueness.judge.judgement import SCHEMA
 from trueness.judge.power import power_dict
 from trueness.judge.selection import Selection, against_baselines, replicates, selection
 from trueness.judge.settings import own_settings
-from trueness.judge.verdict import NOBODY, Standing, Verdict, verdict_of
+from trueness.judge.unranked import why_unranked
+from trueness.judge.verdict import Standing, Verdict, verdict_of
 from trueness.store import AnyStore, Problem, Run
 from trueness.store.annotations import annotations_of
 from trueness.store.campaigns import Declared
@@ -209,12 +210,13 @@ def _of_an_event(
         sort,
     )
     first = (of_candidates or of_baselines)[0]
-    leader = of_candidates[0] if of_candidates else None
+    unranked = why_unranked(of_candidates, sort, rule.budget)
+    leader = of_candidates[0] if of_candidates and not unranked else None
     chosen = selection(store, known, candidates, leader.run) if leader else None
     by_key = chosen.by_key if chosen else {}
     tested = [r for r in comparable if not r.spec.is_baseline]
     rearranged = Rearranged.of(store, tested) if leader else None
-    verdict = NOBODY if leader is None else verdict_of(leader.title, rule.budget, _standing(
+    verdict = Verdict.of_nobody(unranked) if leader is None else verdict_of(leader.title, rule.budget, _standing(
         store, leader, known, candidates, every, tested, chosen, rearranged,
         _called(reference, ids),
     ))  # fmt: skip
@@ -360,7 +362,9 @@ def _of_classes(
         for key in result.ranked
         if key in shown
     ]  # fmt: skip
-    verdict = NOBODY if result.leader is None else Verdict(result.leader, **result.verdicts)
+    verdict = (
+        Verdict.of_nobody() if result.leader is None else Verdict(result.leader, **result.verdicts)
+    )
     return Group(
         f"{group_title(runs[0], result.part, result.n)} · {result.title}", rule, result.part,
         runs[0].record["data"], None,

@@ -59,7 +59,7 @@ def leaderboard_document(board: Leaderboard) -> Document:
 def _answer(groups: list[Group]) -> str:
     """The verdict in few words; of several comparison groups who leads each."""
     if len(groups) != 1:
-        leaders = [group.candidates[0].name for group in groups if group.candidates]
+        leaders = [group.candidates[0].name for group in groups if group.verdict.leader]
         return f"{numbers.plural(len(groups), 'comparison group')}, led by " \
                f"{numbers.listed(leaders)}." if leaders else ""  # fmt: skip
     (group,) = groups
@@ -76,7 +76,7 @@ def group_parts(group: Group) -> list[Part]:
 def verdict_parts(group: Group) -> list[Part]:
     """Who leads, three answers about the leader, and how the table is sorted."""
     parts: list[Part] = [Sentence(headline(group), "verdict")]
-    parts += [Items(group.verdict.lines)] if group.candidates else []
+    parts += [Items(group.verdict.lines)] if group.verdict.leader else []
     return parts + ([Sentence(caption(group))] if group.classes is None else [])
 
 
@@ -98,6 +98,8 @@ def headline(group: Group) -> str:
     """Who leads, with what; one sentence."""
     if not group.candidates:
         return "Nothing to judge: only baselines are stored for these units."
+    if not group.verdict.leader:
+        return group.verdict.reason
     leader = group.candidates[0]
     seeds = sum(m.run.candidate == leader.run.candidate for m in group.candidates)
     mean = f" (AUC: mean of {seeds} seeds)" if seeds > 1 and group.kind == "binary" else ""
@@ -202,7 +204,7 @@ def _table(group: Group, columns: list[Cells], shown: int | None = None) -> Tabl
     ]
     rows = [[cell(model) for _, cell in filled] for model in group.models]
     styles = ["baseline" if model.is_baseline else "" for model in group.models]
-    if group.candidates:
+    if group.verdict.leader:
         styles[0] = "leader"
     return Table([column for column, _ in filled], rows, styles=styles, shown=shown)  # ty: ignore[invalid-argument-type]
 
@@ -259,7 +261,8 @@ def check_links(model: Model) -> list[Link]:
 
 def _power(group: Group) -> list[Part]:
     if group.power is None:
-        why = "too few positives to compare anything" if group.candidates else "no candidates"
+        why = "no candidates" if not group.candidates else "no candidate can be ranked"
+        why = "too few positives to compare anything" if group.verdict.leader else why
         return [Sentence(f"Power: {why}.", "note")]
     return [Items(power_sentences(group.power))]
 

@@ -273,7 +273,7 @@ def power_sentences(result: dict[str, Any], unit: str = "unit") -> list[str]:
 
 def _lucky(result: dict[str, Any]) -> list[str]:
     best, n, m = result["minimum_detectable"], result["alarms"], result["candidates"]
-    if best["median_hits"] is None:
+    if best["median_hits"] is None or not best["upper_hits"]:  # no alarms, no hits
         return []
     what = f"the best of {plural(m, 'model')}" if m > 1 else "one model"
     return [

@@ -271,7 +271,7 @@ def _best(groups: Sequence[Group]) -> list[Part]:
         shown: list[Part] = [Sentence(headline(group), "verdict")]
         if group.kind == "binary":
             shown += [Sentence(caption(group)), main_table(few)]
-        shown.append(Items(group.verdict.lines))
+        shown += [Items(group.verdict.lines)] if group.verdict.leader else []
         parts.append(Section(group.title, shown))
     return parts or [Sentence("No runs yet.")]
 

@@ -20,12 +20,28 @@ RIVALS = ("chance", "the other candidates", "the best baseline")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is known of the leader of a comparison group."""
+    """What is known of the leader of a comparison group.
+
+    Attributes
+    ----------
+    leader : str
+        Empty where no candidate leads.
+    better_than_chance, better_than_siblings, better_than_best_baseline : Answer
+    reason : str
+        Why none of the stored candidates leads; empty if one does, or none is stored.
+    """
 
     leader: str
     better_than_chance: Answer
     better_than_siblings: Answer
     better_than_best_baseline: Answer
+    reason: str = ""
+
+    @classmethod
+    def of_nobody(cls, reason: str = "") -> Verdict:
+        """Where no candidate leads, and why."""
+        text = reason or "No candidate is stored for these units."
+        return cls("", *(Answer("too_few", None, text) for _ in RIVALS), reason)
 
     @property
     def answers(self) -> dict[str, Answer]:
@@ -46,7 +62,9 @@ class Verdict:
 
     @property
     def short(self) -> str:
-        """The answers in few words; empty without a leader."""
+        """The answers in few words; why nobody leads, where that is so."""
+        if not self.leader:
+            return self.reason
         kinds = {"yes": "better than ", "worse": "worse than ", "not_shown": "not shown to beat ",
                  "too_few": "too few units or models to say of "}  # fmt: skip
         rivals = zip(RIVALS, self.answers.values(), strict=True)
@@ -54,20 +72,14 @@ class Verdict:
         parts = [words + (" and " if kind in ("yes", "worse") else " or ").join(some)
                  for kind, words in kinds.items()
                  if (some := [name for name, answer in answers if answer == kind])]  # fmt: skip
-        return f"{self.leader} leads: {'; '.join(parts)}." if self.leader else ""
+        return f"{self.leader} leads: {'; '.join(parts)}."
 
     def __str__(self) -> str:
-        return " ".join([f"{self.leader} leads.", *self.lines])
+        return " ".join([f"{self.leader} leads.", *self.lines]) if self.leader else self.reason
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         return asdict(self)
-
-
-NOBODY = Verdict(
-    "", *(Answer("too_few", None, "No candidate is stored for these units.") for _ in range(3))
-)
-"""Where only baselines are stored."""
 
 
 @dataclass(frozen=True)
