@@ -4,9 +4,12 @@ import numpy as np
 import polars as pl
 
 from tests.test_external import scores, table
+from trueness.evaluation import Contrast, Estimate
+from trueness.judge.answers import Answer
 from trueness.judge.external import judge_table, rule_of
 from trueness.judge.finding import ids_by_key
 from trueness.judge.leaderboard import leaderboard
+from trueness.judge.verdict import Standing, Verdict, verdict_of
 
 
 def _golden(store, *names):
@@ -57,3 +60,56 @@ def test_scores_that_are_tied_at_the_edge_rank_nobody_until_the_auc_sorts():
     assert not [text for text in texts if "0/30" in text]
     (few,) = judge_table(table(), rule=rule_of(alarms=3)).groups  # as many as were asked for
     assert few.verdict.leader.startswith("good")
+
+
+# ------------------------------------------------------------------------------------------ answers
+
+
+def _four(skill, n=2000):
+    """Verdict about the first of four models of other skills, against two baselines."""
+    rng = np.random.default_rng(1)
+    y = (rng.random(n) < 0.2).astype(int)
+    models = {f"m{i}": skill_ * y + rng.standard_normal(n) for i, skill_ in enumerate(skill)}
+    base = {"base": 1.5 * y + rng.standard_normal(n), "blind": rng.standard_normal(n)}
+    days = pl.Series(np.arange(n)).cast(pl.Date)
+    frame = pl.DataFrame({"date": days, "y": y, **models, **base})
+    (group,) = judge_table(table(frame, scale="rank"), baselines=["base", "blind"]).groups
+    return group
+
+
+def test_a_leader_below_the_best_baseline_is_worse_whatever_the_others_are():
+    group = _four([0.8, 0.7, 0.6, 0.5])
+    best = group.verdict.better_than_best_baseline
+    assert best.answer == best.measures["AUC"] == "worse"
+    assert best.p <= 0.05
+    assert best.words.startswith("No, worse")
+    assert "worse than the best baseline" in group.verdict.short
+
+
+def test_a_worse_leader_is_worse_where_another_candidate_is_not():
+    def contrast(low, high):
+        return Contrast(*(Estimate((low + high) / 2, low, high, 900) for _ in range(2)), p=0.01)
+
+    against = [contrast(-0.14, -0.03), contrast(-0.05, 0.06), contrast(0.01, 0.1)]
+    standing = Standing(
+        Estimate.proportion(17, 30), 0.2, 0.05, None, [], [], against,
+        [contrast(-0.5, 0.2), contrast(0.1, 0.2), contrast(-0.4, -0.1)], "base", 10,
+    )  # fmt: skip
+    answer = verdict_of("m", 30, standing).better_than_best_baseline
+    assert answer.answer == "worse"
+    assert answer.measures == {"AUC": "worse", "precision@30": "not_shown"}
+
+
+def test_an_answer_that_differs_between_measures_says_in_which():
+    same = Answer("worse", 0.01, "", {"AUC": "worse", "precision@30": "worse"})
+    other = Answer("worse", 0.01, "", {"AUC": "worse", "precision@30": "not_shown"})
+    assert (same.measure, other.measure) == ("", "AUC")
+    assert same.words == Answer("worse", 0.01, "").words
+    assert "precision@30" in other.words
+    verdict = Verdict("m", same, same, other)
+    assert verdict.short.endswith("the best baseline in AUC.")
+
+
+def test_intervals_of_the_verdict_name_what_they_are_adjusted_for():
+    text = _four([0.8, 0.7, 0.6, 0.5]).verdict.better_than_best_baseline.text
+    assert "adjusted for 4 models and 2 baselines" in text

@@ -100,10 +100,9 @@ def _baseline(
         return Answer("too_few", None, "No baseline is stored for these units.")
     leader = against[candidates[0]]
     beating = sum(one.verdict == "better" for one in against.values())
-    worse = ", worse" if leader.verdict == "worse" else ""
     text = (
         f"{numbers.capital(goal)} minus that of {best}: "
-        f"{numbers.estimate(leader.simultaneous, signed=True)}{worse}"
+        f"{numbers.estimate(leader.simultaneous, signed=True)}"
         f"{_p(leader, len(candidates))}; "
         f"{numbers.plural(beating, 'candidate beats', 'candidates beat')} it."
     )

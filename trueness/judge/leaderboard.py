@@ -216,10 +216,12 @@ def _of_an_event(
     by_key = chosen.by_key if chosen else {}
     tested = [r for r in comparable if not r.spec.is_baseline]
     rearranged = Rearranged.of(store, tested) if leader else None
-    verdict = Verdict.of_nobody(unranked) if leader is None else verdict_of(leader.title, rule.budget, _standing(
-        store, leader, known, candidates, every, tested, chosen, rearranged,
-        _called(reference, ids),
-    ))  # fmt: skip
+    verdict = Verdict.of_nobody(unranked)
+    if leader is not None:
+        verdict = verdict_of(leader.title, rule.budget, _standing(
+            store, leader, known, candidates, every, tested, chosen, rearranged,
+            _called(reference, ids),
+        ))  # fmt: skip
     return Group(
         group_title(first.run, rule.measured_on, first.run.record["units"]["n"]), rule,
         rule.measured_on, first.run.record["data"],
@@ -259,7 +261,7 @@ def _standing(
         leader.estimates[f"precision@{rule.budget}"], leader.estimates["base_rate"].value or 0.0,
         1 - rule.confidence, chance_of(store, run, tested, rearranged),
         chosen.auc if chosen else [], chosen.precision if chosen else [], by_auc, by_precision,
-        baseline,
+        baseline, sum(one.key in known for one in baselines),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from trueness.document import numbers
 from trueness.evaluation import Contrast, Estimate
-from trueness.judge.answers import IN_WORDS, Answer
+from trueness.judge.answers import KINDS, Answer, Kind
 from trueness.judge.chance import ChanceTest
 
 RIVALS = ("chance", "the other candidates", "the best baseline")
@@ -55,10 +55,7 @@ class Verdict:
     @property
     def lines(self) -> list[str]:
         """A line per question, the answer first."""
-        return [
-            f"{question} {IN_WORDS[one.answer]}. {one.text}"
-            for question, one in self.answers.items()
-        ]
+        return [f"{question} {one.words} {one.text}" for question, one in self.answers.items()]
 
     @property
     def short(self) -> str:
@@ -66,9 +63,11 @@ class Verdict:
         if not self.leader:
             return self.reason
         kinds = {"yes": "better than ", "worse": "worse than ", "not_shown": "not shown to beat ",
-                 "too_few": "too few units or models to say of "}  # fmt: skip
+                 "too_few": "too few units or models to compare with "}  # fmt: skip
         rivals = zip(RIVALS, self.answers.values(), strict=True)
-        answers = [(name, one.answer) for name, one in rivals]
+        answers = [
+            (f"{name} in {a.measure}" if a.measure else name, a.answer) for name, a in rivals
+        ]
         parts = [words + (" and " if kind in ("yes", "worse") else " or ").join(some)
                  for kind, words in kinds.items()
                  if (some := [name for name, answer in answers if answer == kind])]  # fmt: skip
@@ -100,6 +99,8 @@ class Standing:
         Every candidate minus the best baseline in both, the leader first; corrected for all.
     baseline_name : str or None
         What the best baseline is called.
+    n_baselines : int
+        Those that intervals are adjusted for.
     """
 
     alarms: Estimate
@@ -111,6 +112,7 @@ class Standing:
     baseline: Sequence[Contrast]
     baseline_precision: Sequence[Contrast]
     baseline_name: str | None
+    n_baselines: int
 
 
 def verdict_of(leader: str, budget: int, result: Standing) -> Verdict:
@@ -145,7 +147,11 @@ def _chance(result: Standing, budget: int) -> Answer:
         and test.precision > result.alpha
     ):
         text += f" No p-value can be smaller than {numbers.short(test.smallest)} here."
-    return Answer("yes" if test.precision <= result.alpha else "not_shown", test.precision, text)
+    shown: dict[str, Kind] = {
+        name: "yes" if p <= result.alpha else "not_shown"
+        for name, p in ((f"precision@{budget}", test.precision), ("AUC", test.auc))
+    }
+    return Answer(shown[f"precision@{budget}"], test.precision, text, shown)
 
 
 def _how(test: ChanceTest) -> str:
@@ -171,8 +177,20 @@ def _siblings(result: Standing, budget: int) -> Answer:
         text += f"; precision@{budget}: indistinguishable from {_of(tied, len(siblings))}"
     known = [c.p for c in siblings if c.p is not None]
     p = max(known) if len(known) == len(siblings) else None
-    best = counts["better"] == len(siblings)
-    return Answer("yes" if best else "not_shown", p, f"{text}.")
+    shown = _measures(_of_all(siblings), _of_all(result.siblings_precision), budget)
+    return Answer(shown["AUC"], p, f"{text}.", shown)
+
+
+def _of_all(contrasts: Sequence[Contrast]) -> Kind:
+    """Better or worse than all of them."""
+    kinds = {KINDS[c.verdict] for c in contrasts}
+    return kinds.pop() if len(kinds) == 1 else "not_shown" if kinds else "too_few"
+
+
+def _measures(auc: Kind, precision: Kind, budget: int) -> dict[str, Kind]:
+    """Answers by measure; none in precision where it is not known."""
+    known: dict[str, Kind] = {"AUC": auc}
+    return known if precision == "too_few" else {**known, f"precision@{budget}": precision}
 
 
 def _of(some: int, siblings: int) -> str:
@@ -185,25 +203,24 @@ def _of(some: int, siblings: int) -> str:
 def _baseline(result: Standing, budget: int) -> Answer:
     if not result.baseline or result.baseline_name is None:
         return Answer("too_few", None, "No baseline is stored for these units.")
-    leader, everybody = result.baseline[0], len(result.baseline)
+    leader = result.baseline[0]
     if leader.verdict == "unknown":
         return Answer("too_few", None, f"Too few units to compare with {result.baseline_name}.")
     beating = sum(c.verdict == "better" for c in result.baseline)
-    return Answer.of(
-        leader,
-        f"AUC minus that of {result.baseline_name}: {_difference(leader)}"
-        + _precision(result.baseline_precision, budget)
-        + f"; {numbers.plural(beating, 'candidate beats', 'candidates beat')} every baseline in "
-        f"AUC, adjusted for {numbers.plural(everybody, 'model')}.",
+    beat = numbers.plural(beating, "candidate beats", "candidates beat")
+    precise = result.baseline_precision[:1]
+    text = (
+        f"AUC minus that of {result.baseline_name}: "
+        f"{numbers.estimate(leader.simultaneous, signed=True)}"
+        + "".join(f"; precision@{budget} {numbers.points(c.simultaneous)}" for c in precise)
+        + f"{_adjusted(result)}; {beat if beating else 'no candidate beats'} every baseline in AUC."
     )
+    shown = _measures(KINDS[leader.verdict], _of_all(precise), budget)
+    return Answer(shown["AUC"], leader.p, text, shown)
 
 
-def _difference(contrast: Contrast) -> str:
-    shown = numbers.estimate(contrast.simultaneous, signed=True)
-    return f"{shown}, worse" if contrast.verdict == "worse" else shown
-
-
-def _precision(contrasts: Sequence[Contrast], budget: int) -> str:
-    if not contrasts:
-        return ""
-    return f"; precision@{budget} {numbers.points(contrasts[0].simultaneous)}"
+def _adjusted(result: Standing) -> str:
+    """What the intervals to the best baseline are adjusted for."""
+    counts = ((len(result.baseline), "model"), (result.n_baselines, "baseline"))
+    some = [numbers.plural(n, what) for n, what in counts if n > 1]
+    return f", adjusted for {numbers.listed(some)}" if some else ""
