@@ -9,6 +9,9 @@ from trueness.judge.answers import Answer
 from trueness.judge.external import judge_table, rule_of
 from trueness.judge.finding import ids_by_key
 from trueness.judge.leaderboard import leaderboard
+from trueness.judge.leaderboard_document import BOUND, DIFFERENCE, main_table
+from trueness.judge.power import power_sentences
+from trueness.judge.settings import own_settings
 from trueness.judge.verdict import Standing, Verdict, verdict_of
 
 
@@ -113,3 +116,69 @@ def test_an_answer_that_differs_between_measures_says_in_which():
 def test_intervals_of_the_verdict_name_what_they_are_adjusted_for():
     text = _four([0.8, 0.7, 0.6, 0.5]).verdict.better_than_best_baseline.text
     assert "adjusted for 4 models and 2 baselines" in text
+
+
+# -------------------------------------------------------------------------------------------- table
+
+
+def _copied():
+    """Two candidates, one of which scores as the better of two baselines does."""
+    frame = scores(n=1500)
+    frame = frame.rename({"vix": "base"}).with_columns(
+        copy=pl.col("base"), blind=pl.col("base") ** 2
+    )
+    return judge_table(table(frame.with_columns(blind=1 - pl.col("blind"))),
+                       baselines=["base", "blind"])  # fmt: skip
+
+
+def _main(board):
+    """Rows of the main table by id, each as cells by the title of their column."""
+    result = main_table(board.groups[0])
+    titles = [column.title for column in result.columns]
+    return result, {row[0]: dict(zip(titles, row, strict=True)) for row in result.rows}
+
+
+def test_a_copy_of_the_best_baseline_is_called_that_in_place_of_an_interval():
+    board = _copied()
+    _, rows = _main(board)
+    assert rows["copy"][DIFFERENCE] == "identical to base"
+    assert rows["good"][DIFFERENCE].low is not None
+    models = {m["name"]: m for m in board.to_dict()["groups"][0]["models"]}
+    identical = {n: models[n]["difference_to_best_baseline"]["identical"] for n in ("copy", "good")}
+    assert identical == {"copy": True, "good": False}
+    (alone,) = judge_table(table(scores(n=1500).drop("good", "coin").with_columns(
+        copy=pl.col("vix"))), baselines=["vix"]).groups  # fmt: skip
+    answer = alone.verdict.better_than_best_baseline
+    assert (answer.answer, answer.measures) == ("not_shown", {})
+    assert not [line for line in power_sentences(alone.power) if "0.000" in line]
+
+
+def test_a_note_names_the_intervals_of_the_columns_that_are_shown():
+    shown, _ = _main(_copied())
+    titles = [column.title for column in shown.columns]
+    assert BOUND in titles
+    assert DIFFERENCE in titles
+    assert "one-sided" in shown.note
+    (group,) = judge_table(table()).groups  # without a baseline
+    assert "baseline" not in main_table(group).note
+
+
+def test_digests_of_scores_tell_models_of_one_name_apart_and_are_short():
+    (group,) = judge_table(table()).groups
+    assert [m.label for m in group.candidates] == ["", "", ""]
+    specs = [m.run.spec for m in group.candidates]
+    named = [
+        s.model_copy(update={"model": s.model.model_copy(update={"name": "a"})}) for s in specs
+    ]
+    digests = [own["model.digest"] for own in own_settings(named)]
+    assert [len(one) for one in digests] == [8, 8, 8]
+    assert all(s.model.digest.startswith(d) for s, d in zip(specs, digests, strict=True))
+
+
+def test_frames_say_what_the_table_says_of_those_that_are_not_told_apart(golden_market):
+    board = leaderboard(golden_market, "golden")
+    words = set(board.to_frame()["against_leader"].drop_nulls())
+    assert "indistinguishable" in words
+    assert "tied" not in words
+    _, rows = _main(board)
+    assert words <= {row["vs leader"] for row in rows.values()}

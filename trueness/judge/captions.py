@@ -1,4 +1,4 @@
-"""What stands above a leaderboard of a rare event: how it is sorted, and how much it can say."""
+"""Sentences around a leaderboard: who leads, how it is sorted, how much it can say."""
 
 from __future__ import annotations
 
@@ -10,6 +10,21 @@ FEW_POSITIVES = 100
 """With fewer, the standard error of a recall may be above five points."""
 MIN_ALARMS = 5
 """Precisions of fewer alarms rank last: they say next to nothing."""
+
+
+def headline(group: Group) -> str:
+    """Who leads, with what; one sentence."""
+    if not group.candidates:
+        return "Nothing to judge: only baselines are stored for these units."
+    if not group.verdict.leader:
+        return group.verdict.reason
+    leader = group.candidates[0]
+    seeds = sum(m.run.candidate == leader.run.candidate for m in group.candidates)
+    mean = f" (AUC: mean of {seeds} seeds)" if seeds > 1 and group.kind == "binary" else ""
+    e = leader.estimates[group.sort]
+    value = numbers.estimate(e) if e.k is None else numbers.share(e)
+    what = group.sort if group.classes is None else group.classes.words.measure(group.sort)
+    return f"{leader.name} leads{mean}: {what} {value}."
 
 
 def caption(group: Group) -> str:
@@ -44,3 +59,27 @@ def _limits(group: Group) -> list[str]:
         result.append(f" The {numbers.plural(n, 'alarm')} of the leader depend on each other: "
                      f"their effective number is {numbers.decimal(effective, 1)}.")  # fmt: skip
     return result
+
+
+def selection_lines(group: Group) -> list[str]:
+    """How far the candidates differ, and how often a choice among them fails."""
+    result = group.selection
+    if result is None or result.shrunk.pooled.value is None or result.distinct < 2:
+        return []
+    spread = result.shrunk.deviation
+    differ = "precisions are shrunk towards the pooled one"
+    if 100 * spread < 0.05:
+        differ = "no evidence that the models differ"
+    lines = [
+        f"Pooled precision@{result.budget} {numbers.share(result.shrunk.pooled, counts=False)} "
+        f"over {numbers.plural(result.distinct, 'distinct candidate')}; between-model SD "
+        f"{numbers.decimal(100 * spread, 1)} points: {differ}."
+    ]
+    if result.overfitting is not None and result.overfitting.value is not None:
+        lines.append(
+            f"Probability of backtest overfitting {numbers.percent(result.overfitting.value)} % "
+            f"({numbers.count(result.overfitting.n)} splits): how often the best by AUC on one "
+            "half of the units is not above the median on the other; of equal candidates 50 % on "
+            "average, 10–82 % in single samples."
+        )
+    return lines

@@ -63,8 +63,10 @@ class Model:
         The best baseline.
     difference : Estimate or None
         Headline minus that of the best baseline: AUC, or the macro-F1 that is ranked.
+    identical : str
+        What the best baseline is called, where both rank all units alike; else empty.
     findings, muted : list
-        Checks that fired.
+        Findings of checks.
     selected : Selected or None
         What remains of it after the choice; None for baselines.
     annotation : Annotation
@@ -78,6 +80,7 @@ class Model:
     estimates: Mapping[str, Estimate]
     reference: Run | None = None
     difference: Estimate | None = None
+    identical: str = ""
     findings: list[Finding] = field(default_factory=list)
     muted: list[Muted] = field(default_factory=list)
     selected: Selected | None = None
@@ -121,6 +124,7 @@ class Model:
             "baseline": self.reference.key,
             "label": self.reference.record["label"],
             **self.difference.to_dict(),
+            "identical": bool(self.identical),
         }  # fmt: skip
         return {
             "name": self.name,

@@ -15,7 +15,13 @@ from trueness.judge.access import access_log, part_in_words, record_access
 from trueness.judge.asked import Asked, asked_of, check_asked, check_sort
 from trueness.judge.captions import MIN_ALARMS
 from trueness.judge.chance import Rearranged, chance_of
-from trueness.judge.comparison import Statistics, best_baseline, differences, statistics
+from trueness.judge.comparison import (
+    Statistics,
+    best_baseline,
+    differences,
+    ranking_alike,
+    statistics,
+)
 from trueness.judge.finding import ids_by_key
 from trueness.judge.findings import RunFindings, compared_baselines, findings_of_runs
 from trueness.judge.group import Group, Model, Recorded
@@ -196,9 +202,11 @@ def _of_an_event(
     against = {k: c.pointwise for k, c in differences(draws, candidates, every).items()}
     findings, unreadable = findings_of_runs(store, runs, draws, against, compared, reference)
     problems += [p for p in unreadable if p.name not in {known.name for known in problems}]
-    n_candidates = len({run.candidate for run in candidates})
+    n_candidates, named = len({run.candidate for run in candidates}), _called(reference, ids)
+    alike = ranking_alike(known, reference)
     of_candidates = _ranked([
-        _model(run, ids, n_candidates, reference, against.get(run.key), findings.get(run.key))
+        _model(run, ids, n_candidates, reference, against.get(run.key), findings.get(run.key),
+               (named or "") if run.key in alike else "")
         for run in candidates
     ], sort)  # fmt: skip
     baselines = [r for r in runs if r.spec.is_baseline]
@@ -219,8 +227,7 @@ def _of_an_event(
     verdict = Verdict.of_nobody(unranked)
     if leader is not None:
         verdict = verdict_of(leader.title, rule.budget, _standing(
-            store, leader, known, candidates, every, tested, chosen, rearranged,
-            _called(reference, ids),
+            store, leader, known, candidates, every, tested, chosen, rearranged, named,
         ))  # fmt: skip
     return Group(
         group_title(first.run, rule.measured_on, first.run.record["units"]["n"]), rule,
@@ -261,7 +268,7 @@ def _standing(
         leader.estimates[f"precision@{rule.budget}"], leader.estimates["base_rate"].value or 0.0,
         1 - rule.confidence, chance_of(store, run, tested, rearranged),
         chosen.auc if chosen else [], chosen.precision if chosen else [], by_auc, by_precision,
-        baseline, sum(one.key in known for one in baselines),
+        baseline, sum(one.key in known for one in baselines), bool(leader.identical),
     )  # fmt: skip
 
 
@@ -287,7 +294,7 @@ def _power(
 
 def _model(
     run: Run, ids: dict[str, list[str]], n_candidates: int, reference: Run | None,
-    difference: Estimate | None, findings: RunFindings | None,
+    difference: Estimate | None, findings: RunFindings | None, identical: str = "",
 ) -> Model:  # fmt: skip
     estimates = Recorded(run.record["estimates"], n_candidates)
     if difference is not None:
@@ -299,6 +306,7 @@ def _model(
         estimates,
         reference,
         difference,
+        identical,
         findings.findings,
         findings.muted,
     )

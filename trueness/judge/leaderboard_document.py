@@ -23,7 +23,8 @@ from trueness.document import (
     numbers,
 )
 from trueness.errors import TruenessError
-from trueness.judge.captions import caption
+from trueness.evaluation import Estimate
+from trueness.judge.captions import caption, headline, selection_lines
 from trueness.judge.figures import forest_plot
 from trueness.judge.group import Group, Model
 from trueness.judge.leaderboard import Leaderboard
@@ -41,6 +42,7 @@ ACCESSES_SHOWN = 12
 Cells = tuple[Column, Callable[[Model], Any]]
 TAGS: Cells = Column("tags", "text", 6), lambda m: ", ".join(m.annotation.tags) or None
 """Left out where no run has any."""
+BOUND, DIFFERENCE = "adjusted\nlower bound", "AUC − best baseline\n(pointwise)"
 
 
 def leaderboard_document(board: Leaderboard) -> Document:
@@ -94,51 +96,12 @@ def detail_parts(group: Group) -> list[Part]:
     return [*(_details(group) if group.classes is None else []), *_access(group)]
 
 
-def headline(group: Group) -> str:
-    """Who leads, with what; one sentence."""
-    if not group.candidates:
-        return "Nothing to judge: only baselines are stored for these units."
-    if not group.verdict.leader:
-        return group.verdict.reason
-    leader = group.candidates[0]
-    seeds = sum(m.run.candidate == leader.run.candidate for m in group.candidates)
-    mean = f" (AUC: mean of {seeds} seeds)" if seeds > 1 and group.kind == "binary" else ""
-    e = leader.estimates[group.sort]
-    value = numbers.estimate(e) if e.k is None else numbers.share(e)
-    what = group.sort if group.classes is None else group.classes.words.measure(group.sort)
-    return f"{leader.name} leads{mean}: {what} {value}."
-
-
-def selection_lines(group: Group) -> list[str]:
-    """How far the candidates differ, and how often a choice among them fails."""
-    result = group.selection
-    if result is None or result.shrunk.pooled.value is None or result.distinct < 2:
-        return []
-    spread = result.shrunk.deviation
-    differ = "precisions are shrunk towards the pooled one"
-    if 100 * spread < 0.05:
-        differ = "no evidence that the models differ"
-    lines = [
-        f"Pooled precision@{result.budget} {numbers.share(result.shrunk.pooled, counts=False)} "
-        f"over {numbers.plural(result.distinct, 'distinct candidate')}; between-model SD "
-        f"{numbers.decimal(100 * spread, 1)} points: {differ}."
-    ]
-    if result.overfitting is not None and result.overfitting.value is not None:
-        lines.append(
-            f"Probability of backtest overfitting {numbers.percent(result.overfitting.value)} % "
-            f"({numbers.count(result.overfitting.n)} splits): how often the best by AUC on one "
-            "half of the units is not above the median on the other; of equal candidates 50 % on "
-            "average, 10–82 % in single samples."
-        )
-    return lines
-
-
 # ------------------------------------------------------------------------------------------- tables
 
 
 def main_table(group: Group) -> Table:
     """Candidates above baselines, with what decides."""
-    budget = group.rule.budget
+    budget, level = group.rule.budget, numbers.level(group.rule.confidence)
     columns: list[Cells] = [
         (Column("id", "text", 9), lambda m: m.name),
         (Column("model", "text", 7), lambda m: m.label or None),
@@ -146,18 +109,30 @@ def main_table(group: Group) -> Table:
         (Column(f"precision@{budget}", "share", 9), lambda m: m.estimates[f"precision@{budget}"]),
         (Column("shrunk", "share_only", 3, help="shrunk towards the pooled precision"),
          lambda m: m.selected and m.selected.shrunk),
-        (Column("adjusted\nbound", "bound", 5,
-                help="lower bound of the precision that holds for all candidates at once"),
+        (Column(BOUND, "bound", 5,
+                help=f"of the precision: one-sided, {level} for all candidates at once"),
          lambda m: m.selected and m.selected.bound),
         (Column("AUC", "estimate", 8), lambda m: m.estimates["auc"]),
-        (Column("AUC − best\nbaseline", "difference", 7), lambda m: m.difference),
+        (Column(DIFFERENCE, "difference", 7), difference_cell),
         (Column("vs leader", "text", 6), lambda m: against_leader(m)),
         *_sorted(group, (f"precision@{budget}", "auc")),
         *_if_there(group, "precision@0.5", "share", 4),
         *_if_there(group, "recall@0.5", "share", 4),
         (Column("checks", "link", 6), check_links),
     ]  # fmt: skip
-    return _table(group, columns, shown=ROWS_ON_A_PAGE)
+    notes = {
+        BOUND: f"Adjusted lower bound: one-sided, {level} for all candidates at once.",
+        DIFFERENCE: "AUC − best baseline: the interval of each candidate alone; those of the "
+        "verdict are adjusted.",
+    }
+    table = _table(group, columns, shown=ROWS_ON_A_PAGE)
+    some = [notes[column.title] for column in table.columns if column.title in notes]
+    return replace(table, note=" ".join(some))
+
+
+def difference_cell(model: Model) -> Estimate | str | None:
+    """Difference to the best baseline; of a model that ranks as it does, only that."""
+    return f"identical to {model.identical}" if model.identical else model.difference
 
 
 def _sorted(group: Group, shown: tuple[str, ...]) -> list[Cells]:
@@ -223,7 +198,7 @@ def _class_table(group: Group, result: ClassGroup) -> Table:
         (Column("model", "text", 6), lambda m: m.label or None),
         TAGS,
         estimate(names[0], 9),
-        (Column("minus best\nbaseline", "difference", 8), lambda m: m.difference),
+        (Column("minus best\nbaseline", "difference", 8), difference_cell),
         *(estimate(name, 3 if name == "low_group" else 5) for name in names[1:]),
         (Column("checks", "link", 7), check_links),
     ]
@@ -235,7 +210,7 @@ def against_leader(model: Model) -> str | None:
     """Where a candidate stands, in a word or two."""
     if model.selected is None:
         return "best baseline" if _is_best(model) else None
-    return model.selected.against_leader.replace("tied", "indistinguishable")
+    return model.selected.against_leader
 
 
 def _is_best(model: Model) -> bool:

@@ -261,11 +261,12 @@ def power_sentences(result: dict[str, Any], unit: str = "unit") -> list[str]:
         f"{_number(best['auc'])} (rearranged labels), base rate {percent(result['base_rate'])} %.",
     ]
     others = []
-    if best["baseline"] is not None:
+    if best["baseline"]:  # 0 of a leader that ranks as the best baseline does
         of = f"the best of {plural(result['baselines'], 'baseline')}"
         others.append(f"against {of}: AUC difference {decimal(best['baseline'])}")
     if best["siblings"] is not None:
-        others.append(f"against all other candidates: {decimal(best['siblings'])}")
+        what = "" if others else "AUC difference "
+        others.append(f"against all other candidates: {what}{decimal(best['siblings'])}")
     if others:
         lines.append("; ".join(others) + ".")
     return [*lines, *_lucky(result)]

@@ -262,8 +262,8 @@ def state_table(what: str, groups: dict[str, dict[str, int]]) -> Table:
 
 
 def _best(groups: Sequence[Group]) -> list[Part]:
-    from trueness.judge.captions import caption
-    from trueness.judge.leaderboard_document import headline, main_table
+    from trueness.judge.captions import caption, headline
+    from trueness.judge.leaderboard_document import main_table
 
     parts: list[Part] = []
     for group in groups:

@@ -101,6 +101,8 @@ class Standing:
         What the best baseline is called.
     n_baselines : int
         Those that intervals are adjusted for.
+    identical : bool
+        Whether the leader ranks all units as the best baseline does.
     """
 
     alarms: Estimate
@@ -113,6 +115,7 @@ class Standing:
     baseline_precision: Sequence[Contrast]
     baseline_name: str | None
     n_baselines: int
+    identical: bool = False
 
 
 def verdict_of(leader: str, budget: int, result: Standing) -> Verdict:
@@ -206,6 +209,8 @@ def _baseline(result: Standing, budget: int) -> Answer:
     leader = result.baseline[0]
     if leader.verdict == "unknown":
         return Answer("too_few", None, f"Too few units to compare with {result.baseline_name}.")
+    if result.identical and leader.simultaneous.value == 0:
+        return Answer("not_shown", leader.p, f"It ranks all units as {result.baseline_name} does.")
     beating = sum(c.verdict == "better" for c in result.baseline)
     beat = numbers.plural(beating, "candidate beats", "candidates beat")
     precise = result.baseline_precision[:1]
