@@ -13,9 +13,14 @@ MIN_ALARMS = 5
 
 
 def headline(group: Group) -> str:
-    """Who leads, with what; one sentence."""
+    """Who leads, with what; first of all whether candidates are pending."""
+    return f"{group.pending} {_leads(group)}" if group.pending else _leads(group)
+
+
+def _leads(group: Group) -> str:
     if not group.candidates:
-        return "Nothing to judge: only baselines are stored for these units."
+        why = " ".join(group.notes) or "only baselines are stored for these units."
+        return f"Nothing to judge: {why}"
     if not group.verdict.leader:
         return group.verdict.reason
     leader = group.candidates[0]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trueness.checks import Finding
 from trueness.evaluation import Estimate
 from trueness.judge.access import AccessLog
+from trueness.judge.declared import Pending
 from trueness.judge.findings import Muted
 from trueness.judge.selection import Selected, Selection
 from trueness.judge.settings import settings_in_words
@@ -179,6 +180,10 @@ class Group:
     access : AccessLog or None
     effective_alarms : float or None
         Effective number of the leader's alarms at the largest budget, see `Dependence`.
+    pending : Pending or None
+        Candidates of the campaign that are stored, of how many; None if none is pending.
+    notes : list of str
+        Experiments that are no candidates, and why.
     """
 
     title: str
@@ -197,6 +202,8 @@ class Group:
     power: dict[str, Any] | None = None
     access: AccessLog | None = None
     effective_alarms: float | None = None
+    pending: Pending | None = None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def kind(self) -> str:
@@ -232,6 +239,8 @@ class Group:
             "classes": None if self.classes is None else self.classes.to_dict(),
             "power": self.power,
             "access": None if self.access is None else self.access.to_dict(),
+            "pending": None if self.pending is None else self.pending.to_dict(),
+            "notes": self.notes,
             "models": [model.to_dict() for model in self.models],
         }
 

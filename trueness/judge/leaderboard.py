@@ -22,6 +22,7 @@ from trueness.judge.comparison import (
     ranking_alike,
     statistics,
 )
+from trueness.judge.declared import pending_of, same_as_baselines
 from trueness.judge.finding import ids_by_key
 from trueness.judge.findings import RunFindings, compared_baselines, findings_of_runs
 from trueness.judge.group import Group, Model, Recorded
@@ -137,6 +138,12 @@ def leaderboard(
         if runs
     ]
     groups = _annotated(store, [_set_apart(group) for group in groups], problems)
+    lost = failures.keys() | {problem.name for problem in problems}
+    pending = pending_of(declared, every, lost, keys)
+    groups = [
+        replace(g, pending=pending, notes=same_as_baselines(declared, {m.key for m in g.baselines}))
+        for g in groups
+    ]
     groups.sort(key=lambda group: -len(group.models))
     logged = [
         replace(g, access=access_log(store, g.models[0].run, every, unrecorded, g.part))

@@ -60,13 +60,15 @@ def leaderboard_document(board: Leaderboard) -> Document:
 
 def _answer(groups: list[Group]) -> str:
     """The verdict in few words; of several comparison groups who leads each."""
+    pending = next((str(group.pending) for group in groups if group.pending), "")
     if len(groups) != 1:
         leaders = [group.candidates[0].name for group in groups if group.verdict.leader]
-        return f"{numbers.plural(len(groups), 'comparison group')}, led by " \
+        said = f"{numbers.plural(len(groups), 'comparison group')}, led by " \
                f"{numbers.listed(leaders)}." if leaders else ""  # fmt: skip
+        return " ".join(filter(None, [pending, said]))
     (group,) = groups
     methods = group.classes.answer if group.classes is not None else ""
-    return " ".join(filter(None, [group.verdict.short, methods]))
+    return " ".join(filter(None, [pending, group.verdict.short, methods]))
 
 
 def group_parts(group: Group) -> list[Part]:
@@ -78,7 +80,10 @@ def group_parts(group: Group) -> list[Part]:
 def verdict_parts(group: Group) -> list[Part]:
     """Who leads, three answers about the leader, and how the table is sorted."""
     parts: list[Part] = [Sentence(headline(group), "verdict")]
-    parts += [Items(group.verdict.lines)] if group.verdict.leader else []
+    if group.verdict.leader:
+        parts += [Items(group.verdict.lines)]
+    if group.candidates:
+        parts += [Sentence(text, "note") for text in group.notes]
     return parts + ([Sentence(caption(group))] if group.classes is None else [])
 
 
