@@ -1,11 +1,14 @@
 """The verdict: who leads, what is answered of it, what is said where nobody can lead."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 
 from tests.test_external import scores, table
 from trueness.evaluation import Contrast, Estimate
-from trueness.judge.answers import Answer
+from trueness.judge.answers import Answer, no_baseline
+from trueness.judge.captions import caption
 from trueness.judge.external import judge_table, rule_of
 from trueness.judge.finding import ids_by_key
 from trueness.judge.leaderboard import leaderboard
@@ -96,7 +99,7 @@ def test_a_worse_leader_is_worse_where_another_candidate_is_not():
     against = [contrast(-0.14, -0.03), contrast(-0.05, 0.06), contrast(0.01, 0.1)]
     standing = Standing(
         Estimate.proportion(17, 30), 0.2, 0.05, None, [], [], against,
-        [contrast(-0.5, 0.2), contrast(0.1, 0.2), contrast(-0.4, -0.1)], "base", 10,
+        [contrast(-0.5, 0.2), contrast(0.1, 0.2), contrast(-0.4, -0.1)], "base", "", 10,
     )  # fmt: skip
     answer = verdict_of("m", 30, standing).better_than_best_baseline
     assert answer.answer == "worse"
@@ -182,3 +185,29 @@ def test_frames_say_what_the_table_says_of_those_that_are_not_told_apart(golden_
     assert "tied" not in words
     _, rows = _main(board)
     assert words <= {row["vs leader"] for row in rows.values()}
+
+
+# -------------------------------------------------------------------------------------------- words
+
+
+def test_a_table_without_a_baseline_asks_for_one_and_a_store_does_not(golden_market):
+    (group,) = judge_table(table()).groups
+    assert "--baseline" in group.verdict.better_than_best_baseline.text
+    model = _golden(golden_market, "linear16").candidates[0]
+    assert "--baseline" not in no_baseline(model.run)
+
+
+def test_a_table_that_is_judged_whole_has_rows_and_no_part():
+    (group,) = judge_table(table()).groups
+    assert "400 rows" in group.title
+    assert "(" not in group.title
+    assert "unit" not in " ".join(power_sentences(group.power, group.rule.nouns[0]))
+
+
+def test_only_a_validation_part_stops_early(golden_market):
+    group = _golden(golden_market, "linear16")
+    stopped = [
+        "early stopping" in caption(replace(group, rule=replace(group.rule, chosen_on=part)))
+        for part in ("validation", "inner validation", "train", "")
+    ]
+    assert stopped == [True, True, False, False]

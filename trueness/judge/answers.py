@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from trueness.evaluation.selection import Contrast
+from trueness.store import Run
 
 Kind: TypeAlias = Literal["yes", "worse", "not_shown", "too_few"]
 KINDS: dict[str, Kind] = {
@@ -20,6 +21,13 @@ IN_WORDS: dict[Kind, str] = {
     "too_few": "Too few",
 }
 """Answer -> what is said of it."""
+
+
+def no_baseline(run: Run[Any]) -> str:
+    """What to say where nothing is to be beaten: of scores made elsewhere, somebody names it."""
+    if run.spec.task.kind == "external":
+        return "No baseline named: give --baseline MODEL."
+    return "No baseline is stored for these units."
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trueness.document import numbers
-from trueness.judge.access import part_in_words
+from trueness.judge.access import WHOLE_TABLE, part_in_words
 from trueness.judge.group import Group
 
 FEW_POSITIVES = 100
@@ -37,14 +37,16 @@ def caption(group: Group) -> str:
     rate = group.base_rate
     known = "" if rate is None else f"Base rate {numbers.share(rate)}. "
     end = "upper" if group.sort == "calibration_error" else "lower"
-    chosen = f"weights chosen on the {part_in_words(group.rule.chosen_on)}, " * bool(
-        group.rule.chosen_on
-    )
+    models = [
+        numbers.plural(group.n_candidates, "candidate"),
+        "early stopping on a validation part" if "validation" in group.rule.chosen_on else "",
+        "" if group.part == WHOLE_TABLE else f"measured on {part_in_words(group.part)}",
+    ]
+    level = numbers.level(group.rule.confidence)
     return (
-        f"{known}{numbers.plural(group.n_candidates, 'candidate')}, {chosen}measured on "
-        f"{part_in_words(group.part)}; sorted by the {end} {numbers.level(group.rule.confidence)} "
-        f"bound of {group.sort}, not adjusted for multiple testing. Intervals are "
-        f"{numbers.level(group.rule.confidence)} confidence intervals.{''.join(_limits(group))}"
+        f"{known}{', '.join(filter(None, models))}; sorted by the {end} {level} bound of "
+        f"{group.sort}, not adjusted for multiple testing. Intervals are pointwise {level} "
+        f"confidence intervals.{''.join(_limits(group))}"
     )
 
 

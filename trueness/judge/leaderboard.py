@@ -7,11 +7,12 @@ from typing import Any
 
 import polars as pl
 
-from trueness.document import Document, numbers
+from trueness.document import Document
 from trueness.errors import StoreError
 from trueness.evaluation import Estimate, mean_of
 from trueness.evaluation.resolution import resolution
-from trueness.judge.access import access_log, part_in_words, record_access
+from trueness.judge.access import access_log, counted_in_part, record_access
+from trueness.judge.answers import no_baseline
 from trueness.judge.asked import Asked, asked_of, check_asked, check_sort
 from trueness.judge.captions import MIN_ALARMS
 from trueness.judge.chance import Rearranged, chance_of
@@ -275,7 +276,8 @@ def _standing(
         leader.estimates[f"precision@{rule.budget}"], leader.estimates["base_rate"].value or 0.0,
         1 - rule.confidence, chance_of(store, run, tested, rearranged),
         chosen.auc if chosen else [], chosen.precision if chosen else [], by_auc, by_precision,
-        baseline, sum(one.key in known for one in baselines), bool(leader.identical),
+        baseline, no_baseline(run), sum(one.key in known for one in baselines),
+        bool(leader.identical),
     )  # fmt: skip
 
 
@@ -342,7 +344,7 @@ def group_title(run: Run, part: str, n: int) -> str:
     notes = [
         f"{name}: {spec.question()}" if name else spec.question(),
         spec.protocol(),
-        f"{numbers.plural(n, noun)} ({part_in_words(part)})",
+        counted_in_part(n, noun, part),
     ]
     return " · ".join(one for one in notes if one)
 

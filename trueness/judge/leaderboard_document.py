@@ -244,7 +244,7 @@ def _power(group: Group) -> list[Part]:
         why = "no candidates" if not group.candidates else "no candidate can be ranked"
         why = "too few positives to compare anything" if group.verdict.leader else why
         return [Sentence(f"Power: {why}.", "note")]
-    return [Items(power_sentences(group.power))]
+    return [Items(power_sentences(group.power, group.rule.nouns[0]))]
 
 
 def _checks(group: Group) -> list[Part]:

@@ -99,6 +99,8 @@ class Standing:
         Every candidate minus the best baseline in both, the leader first; corrected for all.
     baseline_name : str or None
         What the best baseline is called.
+    no_baseline : str
+        What to say where there is none.
     n_baselines : int
         Those that intervals are adjusted for.
     identical : bool
@@ -114,6 +116,7 @@ class Standing:
     baseline: Sequence[Contrast]
     baseline_precision: Sequence[Contrast]
     baseline_name: str | None
+    no_baseline: str
     n_baselines: int
     identical: bool = False
 
@@ -205,7 +208,7 @@ def _of(some: int, siblings: int) -> str:
 
 def _baseline(result: Standing, budget: int) -> Answer:
     if not result.baseline or result.baseline_name is None:
-        return Answer("too_few", None, "No baseline is stored for these units.")
+        return Answer("too_few", None, result.no_baseline)
     leader = result.baseline[0]
     if leader.verdict == "unknown":
         return Answer("too_few", None, f"Too few units to compare with {result.baseline_name}.")
