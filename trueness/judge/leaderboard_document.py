@@ -223,7 +223,7 @@ def _is_best(model: Model) -> bool:
 
 
 def check_links(model: Model) -> list[Link]:
-    """Codes of the checks that fired, notes apart, then those that are muted."""
+    """Codes of the checks that failed, notes apart, then those that are muted."""
     fired = [
         Link(f.code, f"#{f.code}", f"{f.title}: {f.evidence}")
         for f in model.findings
@@ -248,7 +248,7 @@ def _power(group: Group) -> list[Part]:
 
 
 def _checks(group: Group) -> list[Part]:
-    """Every check that fired, with how many candidates it concerns, the gravest first."""
+    """Every check that failed, with how many candidates it concerns, the gravest first."""
     fired = {f.code: f for m in group.models for f in m.findings}
     if not fired:
         return []
