@@ -64,8 +64,6 @@ class Model:
         The best baseline.
     difference : Estimate or None
         Headline minus that of the best baseline: AUC, or the macro-F1 that is ranked.
-    identical : str
-        What the best baseline is called, where both rank all units alike; else empty.
     findings, muted : list
         Findings of checks.
     selected : Selected or None
@@ -74,6 +72,8 @@ class Model:
         Tags and a note that somebody wrote at it.
     settings : mapping of str to str
         Dotted name -> value of what differs between the runs shown and no label names.
+    identical : str
+        What the best baseline is called, where both rank all units alike; else empty.
     """
 
     ids: list[str]
@@ -81,12 +81,12 @@ class Model:
     estimates: Mapping[str, Estimate]
     reference: Run | None = None
     difference: Estimate | None = None
-    identical: str = ""
     findings: list[Finding] = field(default_factory=list)
     muted: list[Muted] = field(default_factory=list)
     selected: Selected | None = None
     annotation: Annotation = field(default_factory=Annotation)
     settings: Mapping[str, str] = field(default_factory=dict)
+    identical: str = ""
 
     @property
     def key(self) -> str:
