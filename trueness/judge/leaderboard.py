@@ -32,7 +32,7 @@ from trueness.judge.power import power_dict
 from trueness.judge.selection import Selection, against_baselines, replicates, selection
 from trueness.judge.settings import own_settings
 from trueness.judge.unranked import why_unranked
-from trueness.judge.verdict import QUESTIONS, Standing, Verdict, verdict_of
+from trueness.judge.verdict import Standing, Verdict, verdict_of
 from trueness.store import AnyStore, Problem, Run
 from trueness.store.annotations import annotations_of
 from trueness.store.campaigns import Declared
@@ -383,7 +383,11 @@ def _of_classes(
     ]  # fmt: skip
     verdict = Verdict.of_nobody()
     if result.leader is not None:
-        verdict = Verdict(result.leader, *(result.verdicts[name] for name in QUESTIONS))
+        answers = result.verdicts
+        verdict = Verdict(
+            result.leader, answers["better_than_chance"], answers["better_than_siblings"],
+            answers["better_than_best_baseline"],
+        )  # fmt: skip
     return Group(
         f"{group_title(runs[0], result.part, result.n)} · {result.title}", rule, result.part,
         runs[0].record["data"], None,

@@ -16,8 +16,6 @@ from trueness.judge.chance import ChanceTest
 
 RIVALS = ("chance", "the other candidates", "the best baseline")
 """What a leader is held against, in the order of its answers."""
-QUESTIONS = ("better_than_chance", "better_than_siblings", "better_than_best_baseline")
-"""Fields of a verdict in that order."""
 
 
 @dataclass(frozen=True)
