@@ -699,7 +699,7 @@ def test_plan_prints_what_422_units_can_show(capsys):
     for words in (
         "base rate 18 % · 76/422",
         "for one of 183 models",
-        "12/30 half the time",
+        "12/30 in half of all cases",
         "1,742",
     ):
         assert words in text

@@ -10,6 +10,7 @@ from trueness.campaign import load_campaign
 from trueness.engines import Setting
 from trueness.fit import Device
 from trueness.plan import plan, planned
+from trueness.plan.dry_run import size_text
 from trueness.report import to_markdown
 from trueness.store import Store
 
@@ -88,3 +89,11 @@ def test_every_way_of_splitting_has_a_table_and_failures_are_left_out(tiny, tmp_
     page = to_markdown(document)
     assert "1 run failed before and left out; --retry tries them again" in page
     assert re.search(r"To train: \d+ baselines; 2 models", page)
+
+
+def test_no_work_is_not_counted_in_gflop():
+    size = {"baselines": 1, "networks": 0, "folds": 3, "fits": 0, "gflop_at_most": 0.0,
+            "gflop_expected": None, "hours_at_most": None, "hours_expected": None,
+            "memory_bytes": 0}  # fmt: skip
+    assert "GFLOP" not in size_text(size)
+    assert "GFLOP" in size_text(size | {"gflop_at_most": 2.0})

@@ -27,12 +27,12 @@ from trueness.evaluation.rearranged_labels import labels_of
 from trueness.evaluation.resampling import SortedScores
 from trueness.files import read_json, write_json
 from trueness.judge.access import record_access, versions
+from trueness.judge.captions import selection_lines
 from trueness.judge.chance import Rearranged, chance_of
 from trueness.judge.comparison import measured_part, statistics
 from trueness.judge.contrasts import contrasts
 from trueness.judge.finding import find_runs
 from trueness.judge.leaderboard import leaderboard
-from trueness.judge.leaderboard_document import selection_lines
 from trueness.judge.selection import Selected, _distinct
 from trueness.judge.settings import full_labels
 from trueness.judge.show import show
@@ -284,8 +284,8 @@ def test_candidates_that_rank_all_units_alike_count_once(campaign_folder):
 @pytest.mark.parametrize(
     ("precision", "auc", "mark"),
     [
-        ("tied", "tied", "tied"), ("worse", "better", "worse"), ("tied", "worse", "AUC worse"),
-        ("unknown", "tied", "tied"), ("unknown", "unknown", "unknown"), ("leader", "leader", "leader"),
+        ("tied", "tied", "indistinguishable"), ("worse", "better", "worse"), ("tied", "worse", "AUC worse"),
+        ("unknown", "tied", "indistinguishable"), ("unknown", "unknown", "unknown"), ("leader", "leader", "leader"),
     ],
 )  # fmt: skip
 def test_precision_decides_the_mark(group, precision, auc, mark):

@@ -14,6 +14,8 @@ from tests.test_cli import call
 from trueness.campaign import load_campaign
 from trueness.errors import CampaignError, SpecError
 from trueness.execute import Pool
+from trueness.judge.captions import headline
+from trueness.judge.leaderboard import leaderboard
 from trueness.runner import run
 from trueness.store import Store
 
@@ -207,6 +209,43 @@ def test_a_leaderboard_says_what_its_candidates_are_chosen_on(rows, tmp_path):
     (group,) = answer.judgement.groups
     assert group.rule.chosen_on == "inner validation"
     assert {m.run.spec.estimands.chosen_on for m in group.baselines} >= {"train"}
+
+
+def test_an_unfinished_campaign_says_so_first_and_names_experiments_that_are_baselines(
+    rows, tmp_path
+):
+    """R-1 is a baseline; R-2 counts once with its seeds, of which one is lacking at first."""
+    file = rows("  - {id: R-1, model: logit}\n"
+                "  - {id: R-2, model: {kind: forest, n_estimators: 5}}\n"
+                "  - {id: R-3, model: {kind: forest, n_estimators: 6}}\n")  # fmt: skip
+    campaign, store = load_campaign(file, seeds=2), Store(tmp_path / "store")
+    run(campaign, store, device="cpu", workers=0)
+    keys = {e.id: e.spec.key for e in campaign.experiments}
+    assert len(set(keys.values())) > 3
+    (group,) = leaderboard(store, campaign.name).groups
+    assert group.pending is None
+    assert [note.split()[0] for note in group.notes] == ["R-1"]
+    store.remove(keys["R-2@43"])
+    for some in (None, {e.spec.key for e in campaign.entries}):
+        board = leaderboard(store, campaign.name, keys=some)
+        (group,) = board.groups
+        assert group.to_dict()["pending"] == {"stored": 1, "declared": 2}
+        assert board.document().answer.startswith(str(group.pending))
+        assert headline(group).startswith(str(group.pending))
+    (of_one,) = leaderboard(store, campaign.name, keys={keys["R-3"]}).groups
+    assert of_one.pending is None  # those that were asked for are there
+    store.write_failure(campaign.experiments[list(keys).index("R-2@43")].spec, "no memory")
+    assert leaderboard(store, campaign.name).groups[0].pending is None
+
+
+def test_of_baselines_alone_nothing_is_judged_and_the_experiment_is_named(rows, tmp_path):
+    campaign = load_campaign(rows("  - {id: R-1, model: logit}\n"))
+    store = Store(tmp_path / "store")
+    run(campaign, store, device="cpu", workers=0)
+    (group,) = leaderboard(store, campaign.name).groups
+    assert (group.candidates, group.verdict.leader) == ([], "")
+    assert group.notes[0].startswith("R-1 ")
+    assert group.notes[0] in headline(group)
 
 
 @pytest.mark.parametrize("inputs", ["last", "window"])

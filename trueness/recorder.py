@@ -48,7 +48,11 @@ class RunRecorder:
             self.leases.sweep()
             ids = {e.id: e.spec.key for e in self.campaign.entries}
             aside = self.store.write_campaign(
-                self.campaign.name, ids, self.campaign.title, self.campaign.reference
+                self.campaign.name,
+                ids,
+                self.campaign.title,
+                self.campaign.reference,
+                [e.id for e in self.campaign.baselines],
             )
             if aside is not None:
                 self.callback.on_note(

@@ -12,11 +12,13 @@ from trueness.store import AnyStore, Run
 from trueness.store.ledger import Access, Ledger, data_of, distinct, earlier_keys, times_text
 from trueness.text.corpus import WHOLE
 
+WHOLE_TABLE = "evaluation"
+"""Part of a table of scores that is judged whole."""
 IN_WORDS = {
     "oof": "out-of-fold part",
     "validation": "validation part",
     "inner validation": "inner validation part",
-    "evaluation": "evaluation units",
+    WHOLE_TABLE: "evaluation units",
     "test": "test part",
     WHOLE: "whole corpus",
 }
@@ -26,6 +28,17 @@ IN_WORDS = {
 def part_in_words(part: str) -> str:
     """A part in a sentence."""
     return IN_WORDS.get(part, f"{part} part")
+
+
+def counted_in_part(n: int, noun: str, part: str) -> str:
+    """Units and their part; the part is left out where a table is judged whole.
+
+    Examples
+    --------
+    >>> counted_in_part(3019, "day", "oof"), counted_in_part(3000, "row", "evaluation")
+    ('3,019 days (out-of-fold part)', '3,000 rows')
+    """
+    return plural(n, noun) + ("" if part == WHOLE_TABLE else f" ({part_in_words(part)})")
 
 
 @dataclass(frozen=True)

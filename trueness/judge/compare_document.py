@@ -18,7 +18,7 @@ from trueness.document import (
     numbers,
 )
 from trueness.evaluation.selection import Contrast
-from trueness.judge.access import part_in_words
+from trueness.judge.access import counted_in_part, part_in_words
 from trueness.judge.compare import ClassComparison, Comparison, Measure, SliceDifference
 from trueness.judge.compare_several import Agreement, SeveralCompared, pairs_section
 from trueness.judge.curves import alarm_curve
@@ -50,10 +50,9 @@ def comparison_document(result: Comparison) -> Document:
         f"runs are measured on the same resamples of the {unit}s, which keep their dependence.",
         "note",
     ))  # fmt: skip
-    base = numbers.plural(result.n, unit)
     return Document(
         f"{result.first.name} minus {result.second.name}", parts,
-        f"{_labels(result)} · {base} ({part_in_words(result.part)}), "
+        f"{_labels(result)} · {counted_in_part(result.n, unit, result.part)}, "
         f"{numbers.plural(result.positives, 'positive')}",
     )  # fmt: skip
 

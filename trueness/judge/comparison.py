@@ -6,7 +6,7 @@ the store keeps joint draws of AUC and precision of every run; each comparison i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -207,6 +207,20 @@ def _row(known: dict[str, NDArray[Any]], row: int) -> Statistics:
         known["won"][row],
         *known["classes"][row],
     )
+
+
+def ranking_alike(known: Mapping[str, Statistics], reference: Run | None) -> set[str]:
+    """Keys of the runs that rank all units as a reference does."""
+    if reference is None or reference.key not in known:
+        return set()
+    same = known[reference.key]
+    return {
+        key
+        for key, one in known.items()
+        if one.auc.value == same.auc.value
+        and np.array_equal(one.auc.draws, same.auc.draws)
+        and np.array_equal(one.won, same.won)
+    }
 
 
 def differences(draws: Draws, runs: Sequence[Run], baselines: Sequence[Run]) -> dict[str, Contrast]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trueness.checks import Finding
 from trueness.evaluation import Estimate
 from trueness.judge.access import AccessLog
+from trueness.judge.declared import Pending
 from trueness.judge.findings import Muted
 from trueness.judge.selection import Selected, Selection
 from trueness.judge.settings import settings_in_words
@@ -65,13 +66,15 @@ class Model:
     difference : Estimate or None
         Headline minus that of the best baseline: AUC, or the macro-F1 that is ranked.
     findings, muted : list
-        Checks that fired.
+        Findings of checks.
     selected : Selected or None
         What remains of it after the choice; None for baselines.
     annotation : Annotation
         Tags and a note that somebody wrote at it.
     settings : mapping of str to str
         Dotted name -> value of what differs between the runs shown and no label names.
+    identical : str
+        What the best baseline is called, where both rank all units alike; else empty.
     """
 
     ids: list[str]
@@ -84,6 +87,7 @@ class Model:
     selected: Selected | None = None
     annotation: Annotation = field(default_factory=Annotation)
     settings: Mapping[str, str] = field(default_factory=dict)
+    identical: str = ""
 
     @property
     def key(self) -> str:
@@ -122,6 +126,7 @@ class Model:
             "baseline": self.reference.key,
             "label": self.reference.record["label"],
             **self.difference.to_dict(),
+            "identical": bool(self.identical),
         }  # fmt: skip
         return {
             "name": self.name,
@@ -178,6 +183,10 @@ class Group:
         Effective number of the leader's alarms at the largest budget, see `Dependence`.
     shown : Shown or None
         What tables show of it, where something was chosen; judgements are about all of it.
+    pending : Pending or None
+        Candidates of the campaign that are stored, of how many; None if none is pending.
+    notes : list of str
+        Experiments that are no candidates, and why.
     """
 
     title: str
@@ -197,6 +206,8 @@ class Group:
     access: AccessLog | None = None
     effective_alarms: float | None = None
     shown: Shown | None = None
+    pending: Pending | None = None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def kind(self) -> str:
@@ -237,6 +248,8 @@ class Group:
             "classes": None if self.classes is None else self.classes.to_dict(),
             "power": self.power,
             "access": None if self.access is None else self.access.to_dict(),
+            "pending": None if self.pending is None else self.pending.to_dict(),
+            "notes": self.notes,
             "shown": None if self.shown is None else self.shown.to_dict(),
             "models": [model.to_dict() | self._fields(model) for model in self.rows],
         }

@@ -15,7 +15,7 @@ from trueness.evaluation.selection import Contrast, simultaneous_contrasts
 from trueness.evaluation.slice_comparison import MethodComparison, check_target, compare_draws
 from trueness.evaluation.slices import Slices
 from trueness.evaluation.top_k import ALL
-from trueness.judge.answers import Answer
+from trueness.judge.answers import Answer, no_baseline
 from trueness.judge.languages import (
     Compared,
     draws_of,
@@ -238,7 +238,8 @@ def class_group(
     against = _against(candidates, best, values, confidence)
     whole = "mean_group" if "mean_group" in common else "macro_f1"
     means_of_groups = {name: one.summaries[whole] for name, one in means.items()}
-    verdicts = verdicts_of(result.units, means, candidates, best, against, target, words)
+    verdicts = verdicts_of(result.units, means, candidates, best, against, target, words,
+                            no_baseline(runs[0]))  # fmt: skip
     return ClassGroup(
         part, target, kept, names, words, comparison,
         candidates[0] if candidates else None, best, len(candidates), verdicts, against,

@@ -22,6 +22,7 @@ from trueness.spec.estimands import Estimands
 def verdicts_of(
     units: CommonUnits, means: Mapping[str, ClassDraws], candidates: Sequence[str],
     best: str | None, against: Mapping[str, Contrast], target: str, words: Words,
+    no_baseline: str,
 ) -> dict[str, Answer]:  # fmt: skip
     """Question -> answer; empty without a candidate.
 
@@ -39,6 +40,8 @@ def verdicts_of(
     target : str
         Estimate that ranks.
     words : Words
+    no_baseline : str
+        What to say where there is none.
     """
     if not candidates:
         return {}
@@ -50,7 +53,9 @@ def verdicts_of(
         "better_than_siblings": _siblings(
             {n: means[n].summaries[target] for n in candidates}, words.goal(target), rule
         ),
-        "better_than_best_baseline": _baseline(candidates, best, against, words.goal(target)),
+        "better_than_best_baseline": Answer("too_few", None, no_baseline)
+        if best is None
+        else _baseline(candidates, best, against, words.goal(target)),
     }
 
 
@@ -93,17 +98,14 @@ def _against_others(tied: list[str], of: int) -> str:
 
 
 def _baseline(
-    candidates: Sequence[str], best: str | None, against: Mapping[str, Contrast], goal: str
+    candidates: Sequence[str], best: str, against: Mapping[str, Contrast], goal: str
 ) -> Answer:
     """Leader against the best baseline, corrected for the number of candidates."""
-    if best is None:
-        return Answer("too_few", None, "No baseline is stored for these units.")
     leader = against[candidates[0]]
     beating = sum(one.verdict == "better" for one in against.values())
-    worse = ", worse" if leader.verdict == "worse" else ""
     text = (
         f"{numbers.capital(goal)} minus that of {best}: "
-        f"{numbers.estimate(leader.simultaneous, signed=True)}{worse}"
+        f"{numbers.estimate(leader.simultaneous, signed=True)}"
         f"{_p(leader, len(candidates))}; "
         f"{numbers.plural(beating, 'candidate beats', 'candidates beat')} it."
     )

@@ -7,15 +7,23 @@ from typing import Any
 
 import polars as pl
 
-from trueness.document import Document, numbers
+from trueness.document import Document
 from trueness.errors import StoreError
 from trueness.evaluation import Estimate, mean_of
 from trueness.evaluation.resolution import resolution
-from trueness.judge.access import access_log, part_in_words, record_access
+from trueness.judge.access import access_log, counted_in_part, record_access
+from trueness.judge.answers import no_baseline
 from trueness.judge.asked import Asked, asked_of, check_asked, check_estimate
 from trueness.judge.chance import Rearranged, chance_of
 from trueness.judge.choice import Choice, Fields, check_fields, one_group, shown_in
-from trueness.judge.comparison import Statistics, best_baseline, differences, statistics
+from trueness.judge.comparison import (
+    Statistics,
+    best_baseline,
+    differences,
+    ranking_alike,
+    statistics,
+)
+from trueness.judge.declared import pending_of, same_as_baselines
 from trueness.judge.finding import ids_by_key
 from trueness.judge.findings import RunFindings, compared_baselines, findings_of_runs
 from trueness.judge.group import Group, Model, Recorded
@@ -24,7 +32,8 @@ from trueness.judge.power import power_dict
 from trueness.judge.ranks import rank_of
 from trueness.judge.selection import Selection, against_baselines, replicates, selection
 from trueness.judge.settings import own_settings
-from trueness.judge.verdict import NOBODY, Standing, Verdict, verdict_of
+from trueness.judge.unranked import why_unranked
+from trueness.judge.verdict import Standing, Verdict, verdict_of
 from trueness.store import AnyStore, Problem, Run
 from trueness.store.annotations import annotations_of
 from trueness.store.campaigns import Declared
@@ -136,8 +145,14 @@ def leaderboard(
     groups = [
         _group(store, runs, by_group[name], ids, problems, asked) for name, runs in some.items()
     ]
-    groups = _annotated(store, [_set_apart(one) for one in groups], problems)
-    groups.sort(key=lambda one: -len(one.models))
+    groups = _annotated(store, [_set_apart(group) for group in groups], problems)
+    lost = failures.keys() | {problem.name for problem in problems}
+    pending = pending_of(declared, every, lost, keys)
+    groups = [
+        replace(g, pending=pending, notes=same_as_baselines(declared, {m.key for m in g.baselines}))
+        for g in groups
+    ]
+    groups.sort(key=lambda group: -len(group.models))
     if choice is not None:
         groups = [replace(one, shown=shown_in(one, choice)) for one in groups]
     logged = [
@@ -204,9 +219,11 @@ def _of_an_event(
     against = {k: c.pointwise for k, c in differences(draws, candidates, every).items()}
     findings, unreadable = findings_of_runs(store, runs, draws, against, compared, reference)
     problems += [p for p in unreadable if p.name not in {known.name for known in problems}]
-    n_candidates = len({run.candidate for run in candidates})
+    n_candidates, named = len({run.candidate for run in candidates}), _called(reference, ids)
+    alike = ranking_alike(known, reference)
     of_candidates = _ranked([
-        _model(run, ids, n_candidates, reference, against.get(run.key), findings.get(run.key))
+        _model(run, ids, n_candidates, reference, against.get(run.key), findings.get(run.key),
+               (named or "") if run.key in alike else "")
         for run in candidates
     ], sort)  # fmt: skip
     baselines = [r for r in runs if r.spec.is_baseline]
@@ -218,15 +235,17 @@ def _of_an_event(
         sort,
     )
     first = (of_candidates or of_baselines)[0]
-    leader = of_candidates[0] if of_candidates else None
+    unranked = why_unranked(of_candidates, sort, rule.budget)
+    leader = of_candidates[0] if of_candidates and not unranked else None
     chosen = selection(store, known, candidates, leader.run) if leader else None
     by_key = chosen.by_key if chosen else {}
     tested = [r for r in comparable if not r.spec.is_baseline]
     rearranged = Rearranged.of(store, tested) if leader else None
-    verdict = NOBODY if leader is None else verdict_of(leader.title, rule.budget, _standing(
-        store, leader, known, candidates, every, tested, chosen, rearranged,
-        _called(reference, ids),
-    ))  # fmt: skip
+    verdict = Verdict.of_nobody(unranked)
+    if leader is not None:
+        verdict = verdict_of(leader.title, rule.budget, _standing(
+            store, leader, known, candidates, every, tested, chosen, rearranged, named,
+        ))  # fmt: skip
     return Group(
         group_title(first.run, rule.measured_on, first.run.record["units"]["n"]), rule,
         rule.measured_on, first.run.record["data"],
@@ -266,7 +285,8 @@ def _standing(
         leader.estimates[f"precision@{rule.budget}"], leader.estimates["base_rate"].value or 0.0,
         1 - rule.confidence, chance_of(store, run, tested, rearranged),
         chosen.auc if chosen else [], chosen.precision if chosen else [], by_auc, by_precision,
-        baseline,
+        baseline, no_baseline(run), sum(one.key in known for one in baselines),
+        bool(leader.identical),
     )  # fmt: skip
 
 
@@ -292,7 +312,7 @@ def _power(
 
 def _model(
     run: Run, ids: dict[str, list[str]], n_candidates: int, reference: Run | None,
-    difference: Estimate | None, findings: RunFindings | None,
+    difference: Estimate | None, findings: RunFindings | None, identical: str = "",
 ) -> Model:  # fmt: skip
     estimates = Recorded(run.record["estimates"], n_candidates)
     if difference is not None:
@@ -306,6 +326,7 @@ def _model(
         difference,
         findings.findings,
         findings.muted,
+        identical=identical,
     )
 
 
@@ -321,7 +342,7 @@ def group_title(run: Run, part: str, n: int) -> str:
     notes = [
         f"{name}: {spec.question()}" if name else spec.question(),
         spec.protocol(),
-        f"{numbers.plural(n, noun)} ({part_in_words(part)})",
+        counted_in_part(n, noun, part),
     ]
     return " · ".join(one for one in notes if one)
 
@@ -358,7 +379,13 @@ def _of_classes(
         for key in result.ranked
         if key in shown
     ]  # fmt: skip
-    verdict = NOBODY if result.leader is None else Verdict(result.leader, **result.verdicts)
+    verdict = Verdict.of_nobody()
+    if result.leader is not None:
+        answers = result.verdicts
+        verdict = Verdict(
+            result.leader, answers["better_than_chance"], answers["better_than_siblings"],
+            answers["better_than_best_baseline"],
+        )  # fmt: skip
     return Group(
         f"{group_title(runs[0], result.part, result.n)} · {result.title}", rule, result.part,
         runs[0].record["data"], None,

@@ -25,7 +25,8 @@ from trueness.document import (
     numbers,
 )
 from trueness.errors import TruenessError
-from trueness.judge.captions import caption
+from trueness.evaluation import Estimate
+from trueness.judge.captions import caption, headline, selection_lines
 from trueness.judge.figures import forest_plot
 from trueness.judge.group import Group, Model
 from trueness.judge.leaderboard import Leaderboard
@@ -44,6 +45,7 @@ ACCESSES_SHOWN = 12
 Cells = tuple[Column, Callable[[Model], Any]]
 TAGS: Cells = Column("tags", "text", 6), lambda m: ", ".join(m.annotation.tags) or None
 """Left out where no run has any."""
+BOUND, DIFFERENCE = "adjusted\nlower bound", "AUC − best baseline\n(pointwise)"
 
 
 def leaderboard_document(board: Leaderboard) -> Document:
@@ -61,13 +63,15 @@ def leaderboard_document(board: Leaderboard) -> Document:
 
 def _answer(groups: list[Group]) -> str:
     """The verdict in few words; of several comparison groups who leads each."""
+    pending = next((str(group.pending) for group in groups if group.pending), "")
     if len(groups) != 1:
-        leaders = [group.candidates[0].name for group in groups if group.candidates]
-        return f"{numbers.plural(len(groups), 'comparison group')}, led by " \
+        leaders = [group.candidates[0].name for group in groups if group.verdict.leader]
+        said = f"{numbers.plural(len(groups), 'comparison group')}, led by " \
                f"{numbers.listed(leaders)}." if leaders else ""  # fmt: skip
+        return " ".join(filter(None, [pending, said]))
     (group,) = groups
     methods = group.classes.answer if group.classes is not None else ""
-    return " ".join(filter(None, [group.verdict.short, methods]))
+    return " ".join(filter(None, [pending, group.verdict.short, methods]))
 
 
 def group_parts(group: Group) -> list[Part]:
@@ -87,7 +91,10 @@ def _rows(group: Group) -> list[Part]:
 def verdict_parts(group: Group) -> list[Part]:
     """Who leads, three answers about the leader, and how the table is sorted."""
     parts: list[Part] = [Sentence(headline(group), "verdict")]
-    parts += [Items(group.verdict.lines)] if group.candidates else []
+    if group.verdict.leader:
+        parts += [Items(group.verdict.lines)]
+    if group.candidates:
+        parts += [Sentence(text, "note") for text in group.notes]
     return parts + ([Sentence(caption(group))] if group.classes is None else [])
 
 
@@ -105,49 +112,12 @@ def detail_parts(group: Group) -> list[Part]:
     return [*(_details(group) if group.classes is None else []), *_access(group)]
 
 
-def headline(group: Group) -> str:
-    """Who leads, with what; one sentence."""
-    if not group.candidates:
-        return "Nothing to judge: only baselines are stored for these units."
-    leader = group.candidates[0]
-    seeds = sum(m.run.candidate == leader.run.candidate for m in group.candidates)
-    mean = f" (AUC: mean of {seeds} seeds)" if seeds > 1 and group.kind == "binary" else ""
-    e = leader.estimates[group.sort]
-    value = numbers.estimate(e) if e.k is None else numbers.share(e)
-    what = group.sort if group.classes is None else group.classes.words.measure(group.sort)
-    return f"{leader.name} leads{mean}: {what} {value}."
-
-
-def selection_lines(group: Group) -> list[str]:
-    """How far the candidates differ, and how often a choice among them fails."""
-    result = group.selection
-    if result is None or result.shrunk.pooled.value is None or result.distinct < 2:
-        return []
-    spread = result.shrunk.deviation
-    differ = "precisions are shrunk towards the pooled one"
-    if 100 * spread < 0.05:
-        differ = "no evidence that the models differ"
-    lines = [
-        f"Pooled precision@{result.budget} {numbers.share(result.shrunk.pooled, counts=False)} "
-        f"over {numbers.plural(result.distinct, 'distinct candidate')}; between-model SD "
-        f"{numbers.decimal(100 * spread, 1)} points: {differ}."
-    ]
-    if result.overfitting is not None and result.overfitting.value is not None:
-        lines.append(
-            f"Probability of backtest overfitting {numbers.percent(result.overfitting.value)} % "
-            f"({numbers.count(result.overfitting.n)} splits): how often the best by AUC on one "
-            "half of the units is not above the median on the other; of equal candidates 50 % on "
-            "average, 10–82 % in single samples."
-        )
-    return lines
-
-
 # ------------------------------------------------------------------------------------------- tables
 
 
 def main_table(group: Group) -> Table:
     """Candidates above baselines, with what decides."""
-    budget = group.rule.budget
+    budget, level = group.rule.budget, numbers.level(group.rule.confidence)
     columns: list[Cells] = [
         (Column("id", "text", 9), lambda m: m.name),
         (Column("model", "text", 7), lambda m: m.label or None),
@@ -155,11 +125,11 @@ def main_table(group: Group) -> Table:
         (Column(f"precision@{budget}", "share", 9), lambda m: m.estimates[f"precision@{budget}"]),
         (Column("shrunk", "share_only", 3, help="shrunk towards the pooled precision"),
          lambda m: m.selected and m.selected.shrunk),
-        (Column("adjusted\nbound", "bound", 5,
-                help="lower bound of the precision that holds for all candidates at once"),
+        (Column(BOUND, "bound", 5,
+                help=f"of the precision: one-sided, {level} for all candidates at once"),
          lambda m: m.selected and m.selected.bound),
         (Column("AUC", "estimate", 8), lambda m: m.estimates["auc"]),
-        (Column("AUC − best\nbaseline", "difference", 7), lambda m: m.difference),
+        (Column(DIFFERENCE, "difference", 7), difference_cell),
         (Column("vs leader", "text", 6), lambda m: against_leader(m)),
         *_sorted(group, (f"precision@{budget}", "auc")),
         *_if_there(group, "precision@0.5", "share", 4),
@@ -167,7 +137,19 @@ def main_table(group: Group) -> Table:
         *_asked(group, (f"precision@{budget}", "auc", "precision@0.5", "recall@0.5", group.sort)),
         (Column("checks", "link", 6), check_links),
     ]  # fmt: skip
-    return _table(group, columns, shown=ROWS_ON_A_PAGE)
+    notes = {
+        BOUND: f"Adjusted lower bound: one-sided, {level} for all candidates at once.",
+        DIFFERENCE: "AUC − best baseline: the interval of each candidate alone; those of the "
+        "verdict are adjusted.",
+    }
+    table = _table(group, columns, shown=ROWS_ON_A_PAGE)
+    some = [notes[column.title] for column in table.columns if column.title in notes]
+    return replace(table, note=" ".join(some))
+
+
+def difference_cell(model: Model) -> Estimate | str | None:
+    """Difference to the best baseline; of a model that ranks as it does, only that."""
+    return f"identical to {model.identical}" if model.identical else model.difference
 
 
 def _sorted(group: Group, shown: tuple[str, ...]) -> list[Cells]:
@@ -244,7 +226,8 @@ def _table(group: Group, columns: list[Cells], shown: int | None = None) -> Tabl
 def _style(group: Group, model: Model) -> Style:
     if model.is_baseline:
         return "baseline"
-    return "leader" if model.key == group.candidates[0].key else ""
+    leads = group.verdict.leader and model.key == group.candidates[0].key
+    return "leader" if leads else ""
 
 
 def _class_table(group: Group, result: ClassGroup) -> Table:
@@ -261,7 +244,7 @@ def _class_table(group: Group, result: ClassGroup) -> Table:
         (Column("model", "text", 6), lambda m: m.label or None),
         TAGS,
         estimate(names[0], 9),
-        (Column("minus best\nbaseline", "difference", 8), lambda m: m.difference),
+        (Column("minus best\nbaseline", "difference", 8), difference_cell),
         *(estimate(name, 3 if name == "low_group" else 5) for name in names[1:]),
         *_asked(group, names),
         (Column("checks", "link", 7), check_links),
@@ -274,7 +257,7 @@ def against_leader(model: Model) -> str | None:
     """Where a candidate stands, in a word or two."""
     if model.selected is None:
         return "best baseline" if _is_best(model) else None
-    return model.selected.against_leader.replace("tied", "indistinguishable")
+    return model.selected.against_leader
 
 
 def _is_best(model: Model) -> bool:
@@ -282,7 +265,7 @@ def _is_best(model: Model) -> bool:
 
 
 def check_links(model: Model) -> list[Link]:
-    """Codes of the checks that fired, notes apart, then those that are muted."""
+    """Codes of the checks that failed, notes apart, then those that are muted."""
     fired = [
         Link(f.code, f"#{f.code}", f"{f.title}: {f.evidence}")
         for f in model.findings
@@ -300,13 +283,14 @@ def check_links(model: Model) -> list[Link]:
 
 def _power(group: Group) -> list[Part]:
     if group.power is None:
-        why = "too few positives to compare anything" if group.candidates else "no candidates"
+        why = "no candidates" if not group.candidates else "no candidate can be ranked"
+        why = "too few positives to compare anything" if group.verdict.leader else why
         return [Sentence(f"Power: {why}.", "note")]
-    return [Items(power_sentences(group.power))]
+    return [Items(power_sentences(group.power, group.rule.nouns[0]))]
 
 
 def _checks(group: Group) -> list[Part]:
-    """Every check that fired, with how many candidates it concerns, the gravest first."""
+    """Every check that failed, with how many candidates it concerns, the gravest first."""
     fired = {f.code: f for m in group.models for f in m.findings}
     if not fired:
         return []

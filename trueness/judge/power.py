@@ -248,9 +248,9 @@ def power_sentences(result: dict[str, Any], unit: str = "unit") -> list[str]:
     >>> for line in power_sentences(power_dict(3019, 620, 6, 5, 30, 0.95, resolution), "day"):
     ...     print(line)
     Minimum detectable with 80 % power, on 3,019 days with 620 positives, for one of 6 models:
-    against chance: precision@30 43 % or AUC 0.541 (rearranged labels), base rate 21 %.
+    against chance: precision@30 43 % or AUC 0.541 (permuted labels), base rate 21 %.
     against the best of 5 baselines: AUC difference 0.045; against all other candidates: 0.060.
-    By chance alone, the best of 6 models reaches 9/30 half the time, 12/30 in 5 % of cases.
+    By chance alone, the best of 6 models reaches 9/30 in half of all cases; 12/30 or more in 5 %.
     """
     best, n, m = result["minimum_detectable"], result["alarms"], result["candidates"]
     lines = [
@@ -258,14 +258,15 @@ def power_sentences(result: dict[str, Any], unit: str = "unit") -> list[str]:
         f"{plural(result['samples'], unit)} with {plural(result['positives'], 'positive')}"
         + (f", for one of {plural(m, 'model')}:" if m > 1 else ":"),
         f"against chance: precision@{n} {_share(best['precision'])} or AUC "
-        f"{_number(best['auc'])} (rearranged labels), base rate {percent(result['base_rate'])} %.",
+        f"{_number(best['auc'])} (permuted labels), base rate {percent(result['base_rate'])} %.",
     ]
     others = []
-    if best["baseline"] is not None:
+    if best["baseline"]:  # 0 of a leader that ranks as the best baseline does
         of = f"the best of {plural(result['baselines'], 'baseline')}"
         others.append(f"against {of}: AUC difference {decimal(best['baseline'])}")
     if best["siblings"] is not None:
-        others.append(f"against all other candidates: {decimal(best['siblings'])}")
+        what = "" if others else "AUC difference "
+        others.append(f"against all other candidates: {what}{decimal(best['siblings'])}")
     if others:
         lines.append("; ".join(others) + ".")
     return [*lines, *_lucky(result)]
@@ -273,12 +274,12 @@ def power_sentences(result: dict[str, Any], unit: str = "unit") -> list[str]:
 
 def _lucky(result: dict[str, Any]) -> list[str]:
     best, n, m = result["minimum_detectable"], result["alarms"], result["candidates"]
-    if best["median_hits"] is None:
+    if best["median_hits"] is None or not best["upper_hits"]:  # no alarms, no hits
         return []
     what = f"the best of {plural(m, 'model')}" if m > 1 else "one model"
     return [
-        f"By chance alone, {what} reaches {best['median_hits']}/{n} half the time, "
-        f"{best['upper_hits']}/{n} in {_percent(1 - result['confidence'])} of cases."
+        f"By chance alone, {what} reaches {best['median_hits']}/{n} in half of all cases; "
+        f"{best['upper_hits']}/{n} or more in {_percent(1 - result['confidence'])}."
     ]
 
 

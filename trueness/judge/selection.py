@@ -61,9 +61,9 @@ class Selected:
     @property
     def against_leader(self) -> str:
         """Where it stands in a word or two: precision decides, then the AUC."""
-        if self.precision in OPPOSITE or self.precision == self.auc:
+        if self.precision in OPPOSITE or self.precision == self.auc != "tied":
             return self.precision
-        return f"AUC {self.auc}" if self.auc in OPPOSITE else "tied"
+        return f"AUC {self.auc}" if self.auc in OPPOSITE else "indistinguishable"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""

@@ -16,6 +16,8 @@ MISSING = object()
 NEVER = ("seed", "task.kind", "task.bars", "task.volatility", "task.features", "task.bar",
          "task.rows", "task.corpus", "task.units")  # fmt: skip
 """Fields that are no settings."""
+DIGEST, DIGITS = "model.digest", 8
+"""Setting that tells models of one name apart, and how many digits of it are shown."""
 COUPLED = {
     "loss": ("recipe.stop_on",),
     "task.tier": ("task.columns",),
@@ -100,6 +102,8 @@ def own_settings(specs: Sequence[Any]) -> list[dict[str, str]]:
     """
     some = [spec for spec in specs if not spec.is_baseline]
     paths = [path for path in differing(some) if not _labelled(path, some)]
+    if len({spec.label() for spec in some}) == len(some):
+        paths = [path for path in paths if path != DIGEST]
     return [{} if spec.is_baseline else _values(content_of(spec), _read(spec, paths))
             for spec in specs]  # fmt: skip
 
@@ -115,7 +119,11 @@ def _labelled(path: str, specs: Sequence[Any]) -> bool:
 
 def _values(content: Mapping[str, Any], paths: Sequence[str]) -> dict[str, str]:
     result = {path: value_at(content, path) for path in paths}
-    return {path: words(value) for path, value in result.items() if value is not MISSING}
+    return {
+        path: words(value[:DIGITS] if path == DIGEST and isinstance(value, str) else value)
+        for path, value in result.items()
+        if value is not MISSING
+    }
 
 
 def settings_in_words(settings: Mapping[str, str]) -> str:

@@ -102,7 +102,7 @@ def status(
         counts_by(experiments, states, lambda e: e.priority),
         [process_facts(one) for one in Leases(store).statuses(name)],
         {e.id: held[e.spec.key] for e in experiments if e.spec.key in held},
-        [group for group in groups if group.candidates],
+        [group for group in groups if group.verdict.leader],
         failed,
         f"{command} --retry" if failed and command else command,
     )

@@ -262,8 +262,8 @@ def state_table(what: str, groups: dict[str, dict[str, int]]) -> Table:
 
 
 def _best(groups: Sequence[Group]) -> list[Part]:
-    from trueness.judge.captions import caption
-    from trueness.judge.leaderboard_document import headline, main_table
+    from trueness.judge.captions import caption, headline
+    from trueness.judge.leaderboard_document import main_table
 
     parts: list[Part] = []
     for group in groups:
@@ -271,7 +271,7 @@ def _best(groups: Sequence[Group]) -> list[Part]:
         shown: list[Part] = [Sentence(headline(group), "verdict")]
         if group.kind == "binary":
             shown += [Sentence(caption(group)), main_table(few)]
-        shown.append(Items(group.verdict.lines))
+        shown += [Items(group.verdict.lines)] if group.verdict.leader else []
         parts.append(Section(group.title, shown))
     return parts or [Sentence("No runs yet.")]
 

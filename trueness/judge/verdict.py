@@ -11,7 +11,7 @@ from typing import Any
 
 from trueness.document import numbers
 from trueness.evaluation import Contrast, Estimate
-from trueness.judge.answers import IN_WORDS, Answer
+from trueness.judge.answers import KINDS, Answer, Kind
 from trueness.judge.chance import ChanceTest
 
 RIVALS = ("chance", "the other candidates", "the best baseline")
@@ -20,12 +20,28 @@ RIVALS = ("chance", "the other candidates", "the best baseline")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is known of the leader of a comparison group."""
+    """What is known of the leader of a comparison group.
+
+    Attributes
+    ----------
+    leader : str
+        Empty where no candidate leads.
+    better_than_chance, better_than_siblings, better_than_best_baseline : Answer
+    reason : str
+        Why none of the stored candidates leads; empty if one does, or none is stored.
+    """
 
     leader: str
     better_than_chance: Answer
     better_than_siblings: Answer
     better_than_best_baseline: Answer
+    reason: str = ""
+
+    @classmethod
+    def of_nobody(cls, reason: str = "") -> Verdict:
+        """Where no candidate leads, and why."""
+        text = reason or "No candidate is stored for these units."
+        return cls("", *(Answer("too_few", None, text) for _ in RIVALS), reason)
 
     @property
     def answers(self) -> dict[str, Answer]:
@@ -39,35 +55,30 @@ class Verdict:
     @property
     def lines(self) -> list[str]:
         """A line per question, the answer first."""
-        return [
-            f"{question} {IN_WORDS[one.answer]}. {one.text}"
-            for question, one in self.answers.items()
-        ]
+        return [f"{question} {one.words} {one.text}" for question, one in self.answers.items()]
 
     @property
     def short(self) -> str:
-        """The answers in few words; empty without a leader."""
+        """The answers in few words; why nobody leads, where that is so."""
+        if not self.leader:
+            return self.reason
         kinds = {"yes": "better than ", "worse": "worse than ", "not_shown": "not shown to beat ",
-                 "too_few": "too few units or models to say of "}  # fmt: skip
+                 "too_few": "too few units or models to compare with "}  # fmt: skip
         rivals = zip(RIVALS, self.answers.values(), strict=True)
-        answers = [(name, one.answer) for name, one in rivals]
+        answers = [
+            (f"{name} in {a.measure}" if a.measure else name, a.answer) for name, a in rivals
+        ]
         parts = [words + (" and " if kind in ("yes", "worse") else " or ").join(some)
                  for kind, words in kinds.items()
                  if (some := [name for name, answer in answers if answer == kind])]  # fmt: skip
-        return f"{self.leader} leads: {'; '.join(parts)}." if self.leader else ""
+        return f"{self.leader} leads: {'; '.join(parts)}."
 
     def __str__(self) -> str:
-        return " ".join([f"{self.leader} leads.", *self.lines])
+        return " ".join([f"{self.leader} leads.", *self.lines]) if self.leader else self.reason
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         return asdict(self)
-
-
-NOBODY = Verdict(
-    "", *(Answer("too_few", None, "No candidate is stored for these units.") for _ in range(3))
-)
-"""Where only baselines are stored."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,12 @@ class Standing:
         Every candidate minus the best baseline in both, the leader first; corrected for all.
     baseline_name : str or None
         What the best baseline is called.
+    no_baseline : str
+        What to say where there is none.
+    n_baselines : int
+        Those that intervals are adjusted for.
+    identical : bool
+        Whether the leader ranks all units as the best baseline does.
     """
 
     alarms: Estimate
@@ -99,6 +116,9 @@ class Standing:
     baseline: Sequence[Contrast]
     baseline_precision: Sequence[Contrast]
     baseline_name: str | None
+    no_baseline: str
+    n_baselines: int
+    identical: bool = False
 
 
 def verdict_of(leader: str, budget: int, result: Standing) -> Verdict:
@@ -133,7 +153,11 @@ def _chance(result: Standing, budget: int) -> Answer:
         and test.precision > result.alpha
     ):
         text += f" No p-value can be smaller than {numbers.short(test.smallest)} here."
-    return Answer("yes" if test.precision <= result.alpha else "not_shown", test.precision, text)
+    shown: dict[str, Kind] = {
+        name: "yes" if p <= result.alpha else "not_shown"
+        for name, p in ((f"precision@{budget}", test.precision), ("AUC", test.auc))
+    }
+    return Answer(shown[f"precision@{budget}"], test.precision, text, shown)
 
 
 def _how(test: ChanceTest) -> str:
@@ -159,8 +183,20 @@ def _siblings(result: Standing, budget: int) -> Answer:
         text += f"; precision@{budget}: indistinguishable from {_of(tied, len(siblings))}"
     known = [c.p for c in siblings if c.p is not None]
     p = max(known) if len(known) == len(siblings) else None
-    best = counts["better"] == len(siblings)
-    return Answer("yes" if best else "not_shown", p, f"{text}.")
+    shown = _measures(_of_all(siblings), _of_all(result.siblings_precision), budget)
+    return Answer(shown["AUC"], p, f"{text}.", shown)
+
+
+def _of_all(contrasts: Sequence[Contrast]) -> Kind:
+    """Better or worse than all of them."""
+    kinds = {KINDS[c.verdict] for c in contrasts}
+    return kinds.pop() if len(kinds) == 1 else "not_shown" if kinds else "too_few"
+
+
+def _measures(auc: Kind, precision: Kind, budget: int) -> dict[str, Kind]:
+    """Answers by measure; none in precision where it is not known."""
+    known: dict[str, Kind] = {"AUC": auc}
+    return known if precision == "too_few" else {**known, f"precision@{budget}": precision}
 
 
 def _of(some: int, siblings: int) -> str:
@@ -172,26 +208,27 @@ def _of(some: int, siblings: int) -> str:
 
 def _baseline(result: Standing, budget: int) -> Answer:
     if not result.baseline or result.baseline_name is None:
-        return Answer("too_few", None, "No baseline is stored for these units.")
-    leader, everybody = result.baseline[0], len(result.baseline)
+        return Answer("too_few", None, result.no_baseline)
+    leader = result.baseline[0]
     if leader.verdict == "unknown":
         return Answer("too_few", None, f"Too few units to compare with {result.baseline_name}.")
+    if result.identical and leader.simultaneous.value == 0:
+        return Answer("not_shown", leader.p, f"It ranks all units as {result.baseline_name} does.")
     beating = sum(c.verdict == "better" for c in result.baseline)
-    return Answer.of(
-        leader,
-        f"AUC minus that of {result.baseline_name}: {_difference(leader)}"
-        + _precision(result.baseline_precision, budget)
-        + f"; {numbers.plural(beating, 'candidate beats', 'candidates beat')} every baseline in "
-        f"AUC, adjusted for {numbers.plural(everybody, 'model')}.",
+    beat = numbers.plural(beating, "candidate beats", "candidates beat")
+    precise = result.baseline_precision[:1]
+    text = (
+        f"AUC minus that of {result.baseline_name}: "
+        f"{numbers.estimate(leader.simultaneous, signed=True)}"
+        + "".join(f"; precision@{budget} {numbers.points(c.simultaneous)}" for c in precise)
+        + f"{_adjusted(result)}; {beat if beating else 'no candidate beats'} every baseline in AUC."
     )
+    shown = _measures(KINDS[leader.verdict], _of_all(precise), budget)
+    return Answer(shown["AUC"], leader.p, text, shown)
 
 
-def _difference(contrast: Contrast) -> str:
-    shown = numbers.estimate(contrast.simultaneous, signed=True)
-    return f"{shown}, worse" if contrast.verdict == "worse" else shown
-
-
-def _precision(contrasts: Sequence[Contrast], budget: int) -> str:
-    if not contrasts:
-        return ""
-    return f"; precision@{budget} {numbers.points(contrasts[0].simultaneous)}"
+def _adjusted(result: Standing) -> str:
+    """What the intervals to the best baseline are adjusted for."""
+    counts = ((len(result.baseline), "model"), (result.n_baselines, "baseline"))
+    some = [numbers.plural(n, what) for n, what in counts if n > 1]
+    return f", adjusted for {numbers.listed(some)}" if some else ""

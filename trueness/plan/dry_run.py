@@ -100,12 +100,12 @@ def _work_words(size: dict[str, Any]) -> list[str]:
     if work is None:
         return []
     likely, soon = size["gflop_expected"], size["hours_expected"]
-    note = f"at most {_gflop(work)} GFLOP"
-    note += "" if likely is None else f" (about {_gflop(likely)} expected)"
+    notes = [f"at most {_gflop(work)} GFLOP"] if work else []
+    notes = [f"{one} (about {_gflop(likely)} expected)" if likely else one for one in notes]
     if hours is None:
-        return [note, "time known after the first"] if work else [note]
+        return [*notes, "time known after the first"] if work else []
     most, mean = hours_text(hours), None if soon is None else hours_text(soon)
-    return [note, most if mean in (None, most) else f"{most} (about {mean})"]
+    return [*notes, most if mean in (None, most) else f"{most} (about {mean})"]
 
 
 def _gflop(work: float) -> str:

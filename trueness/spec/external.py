@@ -111,12 +111,13 @@ class ExternalSpec(ContentAddressed):
         return Estimands(
             kind="binary", headline=f"precision@{max(rule.alarms)}", alarms=rule.alarms,
             alarm_rate_pct=rule.alarm_rate_pct, probabilities=self.model.scale == "logit",
-            block=max(rule.block, rule.horizon), horizon=rule.horizon, **common,
+            block=max(rule.block, rule.horizon), horizon=rule.horizon, nouns=("row", "group"),
+            **common,
         )  # fmt: skip
 
     def question(self) -> str:
         """What is predicted."""
-        return "one of K classes" if self.task.classes else "label 1"
+        return "one of K classes" if self.task.classes else "event label = 1"
 
     def protocol(self) -> str:
         """Who made the scores."""

@@ -1,12 +1,12 @@
 """What a store remembers of campaigns: keys that their ids stood for, title, reference.
 
-A document ``campaigns/NAME.json`` each. Keys accumulate, the latest last; title and reference are
-those of the latest run.
+A document ``campaigns/NAME.json`` each. Keys accumulate, the latest last, and so do ids of
+baselines; title and reference are those of the latest run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -35,11 +35,14 @@ class Declared:
         Empty if it has none.
     reference : str or None
         Id that the others are compared with.
+    baselines : tuple of str
+        Ids that came along as baselines, not as experiments.
     """
 
     ids: dict[str, list[str]] = field(default_factory=dict)
     title: str = ""
     reference: str | None = None
+    baselines: tuple[str, ...] = ()
 
 
 def read_campaigns(kept: Kept) -> tuple[dict[str, Declared], list[Problem]]:
@@ -60,17 +63,22 @@ def read_campaigns(kept: Kept) -> tuple[dict[str, Declared], list[Problem]]:
 
 
 def write_campaign(
-    kept: Kept, name: str, ids: Mapping[str, str], title: str, reference: str | None
-) -> Path | str | None:
+    kept: Kept, name: str, ids: Mapping[str, str], title: str, reference: str | None,
+    baselines: Collection[str],
+) -> Path | str | None:  # fmt: skip
     """Add keys of ids to what a store knows of a campaign, and keep its title and reference.
+
+    `baselines` are those of the ids that are no experiments.
 
     What was known and cannot be read any more is put aside; its new path is returned.
     """
     document, aside = f"{FOLDER}/{name}.json", None
     with kept.alone(FOLDER):
         known: dict[str, list[str]] = {}
+        others: list[str] = []
         try:
-            known = _declared(kept.read(document)).ids
+            earlier = _declared(kept.read(document))
+            known, others = earlier.ids, [one for one in earlier.baselines if one not in ids]
         except FileNotFoundError:
             pass
         except StoreError as error:
@@ -79,7 +87,9 @@ def write_campaign(
             aside = kept.put_aside(document)
         for id_, key in ids.items():
             known[id_] = [*(k for k in known.get(id_, []) if k != key), key]
-        kept.write(document, {"title": title, "reference": reference, "ids": known})
+        content = {"title": title, "reference": reference, "ids": known,
+                   "baselines": [*others, *baselines]}  # fmt: skip
+        kept.write(document, content)
     return aside
 
 
@@ -99,4 +109,7 @@ def _declared(content: Mapping[str, Any]) -> Declared:
             raise StoreError(f"id {id_!r} stands for no keys", "damaged")
     if not isinstance(reference, str | None):
         raise StoreError("the reference is no id", "damaged")
-    return Declared(ids, title, reference)
+    baselines = content.get("baselines", [])
+    if not isinstance(baselines, list) or not all(isinstance(one, str) for one in baselines):
+        raise StoreError("baselines are no ids", "damaged")
+    return Declared(ids, title, reference, tuple(baselines))

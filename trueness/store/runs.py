@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -131,14 +131,20 @@ class Store:
         self.kept.write(f"failures/{spec.key}.json", content)
 
     def write_campaign(
-        self, name: str, ids: Mapping[str, str], title: str = "", reference: str | None = None
+        self,
+        name: str,
+        ids: Mapping[str, str],
+        title: str = "",
+        reference: str | None = None,
+        baselines: Collection[str] = (),
     ) -> Path | str | None:
         """Remember which keys each id of a campaign has stood for, on top of what was known.
 
-        Title and reference are those of this call. What was known and cannot be read any more is
+        Title and reference are those of this call; `baselines` are those of the ids that are no
+        experiments. What was known and cannot be read any more is
         put aside; its new path is returned.
         """
-        return write_campaign(self.kept, name, ids, title, reference)
+        return write_campaign(self.kept, name, ids, title, reference, baselines)
 
     # -------------------------------------------------------------------------------------- reading
 

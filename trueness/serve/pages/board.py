@@ -184,8 +184,8 @@ TITLES = {
     "difference": Column("minus best\nbaseline", "difference",
                          help="of what is judged, AUC or macro-F1"),
     "shrunk": Column("shrunk", "share_only", help="shrunk towards the pooled precision"),
-    "bound": Column("adjusted\nbound", "bound",
-                    help="lower bound of the precision that holds for all candidates at once"),
+    "bound": Column("adjusted\nlower bound", "bound",
+                    help="of the precision: one-sided, for all candidates at once"),
     "against": Column("vs leader", "text"), "checks": Column("checks", "link"),
     "id": Column("id", "link", 9), "label": Column("model", "text"),
 }  # fmt: skip
