@@ -343,10 +343,11 @@ def _fit_record(examples: Any, result: Sequence[Trained]) -> dict[str, Any]:  # 
     until = None
     if examples.when is not None:
         until = str(examples.when[np.flatnonzero(examples.parts[0])].max())
-    stopped = any(one.member.spec.model.validates for one in result)
+    of_texts = not hasattr(examples, "parts")
+    stopped = of_texts or any(one.member.spec.model.validates for one in result)
     held = count(counts["validation"][0])
     which = f"the {held} latest" if until is not None else f"{held} others at random"
-    if not hasattr(examples, "parts"):
+    if of_texts:
         which = f"the {held} of the validation part"
     return {
         "train": list(counts["train"]), "validation": list(counts["validation"]), "until": until,
