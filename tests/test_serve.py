@@ -17,8 +17,10 @@ from starlette.testclient import TestClient
 
 from tests.golden import named
 from tests.test_cli import call
+from trueness.judge.finding import ids_by_key
 from trueness.serve import guard
 from trueness.serve.app import application
+from trueness.serve.rows import judge_runs
 from trueness.serve.workbench import Workbench
 from trueness.store import Store
 from trueness.store.leases import Leases
@@ -449,3 +451,13 @@ def test_titles_have_a_leaderboard_of_their_measures(golden_titles, tmp_path):
         page = _whole(client, "/leaderboard").text
     assert len(_rows(page)) == len(named(golden_titles, "golden-titles"))
     assert "mean_group" in page
+
+
+@pytest.mark.parametrize(
+    ("names", "leads"), [(["constant"], False), (["constant", "linear16"], True)]
+)
+def test_a_run_is_marked_as_leader_only_where_one_leads(golden_market, names, leads):
+    ids = ids_by_key(golden_market, "golden")
+    keys = {name: key for key, some in ids.items() for name in some if name in names}
+    judged = judge_runs(golden_market, frozenset(keys.values()), "golden")
+    assert judged.leader == (keys["linear16"] if leads else "")

@@ -20,6 +20,7 @@ from trueness.judge.leaderboard_document import (
     against_leader,
     check_links,
     detail_parts,
+    difference_cell,
     further_parts,
     verdict_parts,
 )
@@ -39,7 +40,7 @@ class Standing:
     """What the judgement of a whole group says of one run."""
 
     place: int
-    difference: Estimate | None
+    difference: Estimate | str | None
     shrunk: Estimate | None
     bound: Estimate | None
     against: str | None
@@ -50,13 +51,15 @@ class Standing:
 class JudgedGroup:
     """A judged comparison group as a page needs it; small enough to come from another process.
 
-    `heat` holds differences of methods from their reference, per language; None without languages.
+    `leader` is the key of the run that leads, empty where none does. `heat` holds differences of
+    methods from their reference, per language; None without languages.
     """
 
     title: str
     above: list[Part]
     below: list[Part]
     standings: dict[str, Standing]
+    leader: str = ""
     heat: Table | None = None
 
 
@@ -68,7 +71,9 @@ def judge_runs(store: Store, keys: frozenset[str], campaign: str) -> JudgedGroup
     if len(group.models) <= DETAILED:
         below += detail_parts(group)
     places = {m.key: _standing(m, i) for i, m in enumerate(group.models)}
-    return JudgedGroup(group.title, whole(verdict_parts(group)), whole(below), places, _heat(group))
+    leader = group.candidates[0].key if group.verdict.leader else ""
+    above = whole(verdict_parts(group))
+    return JudgedGroup(group.title, above, whole(below), places, leader, _heat(group))
 
 
 def _heat(group: Group) -> Table | None:
@@ -81,7 +86,7 @@ def _heat(group: Group) -> Table | None:
 def _standing(model: Model, place: int) -> Standing:
     selected = model.selected
     return Standing(
-        place, model.difference, selected.shrunk if selected else None,
+        place, difference_cell(model), selected.shrunk if selected else None,
         selected.bound if selected else None, against_leader(model), check_links(model),
     )  # fmt: skip
 

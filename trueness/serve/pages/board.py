@@ -163,9 +163,9 @@ def _table(query: Query, rows: Rows, some: list[Model], done: JudgedGroup | None
     columns = _columns(query, rows, some)
     standings = done.standings if done else {}
     cells = [[_cell(name, m, standings.get(m.key, UNKNOWN)) for name, _ in columns] for m in some]
-    first = min(standings, key=lambda key: standings[key].place, default="")
+    leader = done.leader if done else ""
     styles: list[Style] = [
-        "baseline" if m.is_baseline else "leader" if m.key == first else "" for m in some
+        "baseline" if m.is_baseline else "leader" if m.key == leader else "" for m in some
     ]
     return Table([c for _, c in columns], cells, styles=styles, ticks=[m.key for m in some])
 
