@@ -343,13 +343,18 @@ def _module_of_file(name: str, base_folder: Path) -> ModuleType:
 
 @contextlib.contextmanager
 def _on_path(path: Path) -> Generator[None]:
-    """Let a file import those beside it; afterwards their names are free for other campaigns."""
-    before = set(sys.modules)
+    """Let a file import those beside it; afterwards their names are free for other campaigns.
+
+    Nothing is written beside them: compiled code would outlive an edit within the same second.
+    """
+    before, writes_nothing = set(sys.modules), sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
     sys.path.insert(0, str(path.parent))
     importlib.invalidate_caches()
     try:
         yield
     finally:
+        sys.dont_write_bytecode = writes_nothing
         sys.path.remove(str(path.parent))
         for name in set(sys.modules) - before:
             home = getattr(sys.modules[name], "__file__", None)
