@@ -221,6 +221,7 @@ def test_ctrl_c_keeps_what_is_finished(tiny, tmp_path):
     assert "Run the same command to resume" in err
 
 
+@pytest.mark.long
 def test_a_failing_member_is_recorded_and_the_campaign_goes_on(tiny, tmp_path, capsys):
     bad = "  - {id: BAD, recipe.learning_rate: 1e30, model.revin: false}\n"
     tiny.write_text(tiny.read_text().replace("data: bars.csv\n", bad + "data: bars.csv\n"))
@@ -234,6 +235,7 @@ def test_a_failing_member_is_recorded_and_the_campaign_goes_on(tiny, tmp_path, c
     assert "failed" in out
 
 
+@pytest.mark.long
 def test_seeds_and_selection_reach_the_store(tiny, tmp_path, capsys):
     arguments = (
         "run",

@@ -241,6 +241,7 @@ def _meaning(window, column):
     return window[name][-1 - int(ago or 0)]
 
 
+@pytest.mark.long
 def test_what_lies_deeper_in_the_window_takes_the_whole_of_it(noise_examples, model_spec):
     """A label that is the fifth row from the end: the last row knows nothing of it."""
     back = noise_examples.x[noise_examples.start, -5, 1]

@@ -168,6 +168,7 @@ def test_repeats_become_neighbours_until_the_space_is_exhausted(study):
         assert trial.values == [trial.params["model.d_model"] / 100]
 
 
+@pytest.mark.long
 def test_repeats_may_become_new_seeds_instead(study):
     search, opened = study("small")
     outcome = search_trials(search, opened, size_of, trials=30, seeds=3, duplicates="seed")

@@ -416,6 +416,7 @@ def test_intervals_are_drawn_in_the_cells(served):
     assert page.count('<svg class="bar"') >= 2 * len(_rows(page)) - 2
 
 
+@pytest.mark.long
 def test_many_runs_are_judged_by_a_process_of_their_own(served, monkeypatch):
     from trueness.serve import answers
 
@@ -427,6 +428,7 @@ def test_many_runs_are_judged_by_a_process_of_their_own(served, monkeypatch):
     assert _rows(apart) == _rows(here)
 
 
+@pytest.mark.long
 def test_every_page_of_a_large_store_comes_from_another_process(served, monkeypatch):
     from trueness.serve import answers
 

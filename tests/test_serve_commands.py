@@ -262,6 +262,7 @@ def test_a_status_of_nothing_is_refused(trained, capsys, words):  # noqa: F811
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 
+@pytest.mark.long
 def test_every_page_of_a_run_offers_a_command_that_answers(trained, capsys):  # noqa: F811
     (key,) = Store(trained).campaigns()["tiny"]["T-01"]
     places = ["/", "/leaderboard", "/features", f"/features?run={key}", f"/run/{key}",

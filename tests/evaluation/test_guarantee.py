@@ -222,6 +222,7 @@ def test_bounds_at_every_confidence_are_nested(one, other, batch):
     assert all(a.bound >= b.bound for a, b in zip(weaker, stronger, strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("calls", "draws"), [(12, 150)])
 def test_run_by_run_keeps_the_promise(calls, draws):
     """Runs without skill, one batch after another until one passes."""

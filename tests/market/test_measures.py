@@ -71,6 +71,7 @@ def test_a_kernel_calls_others_in_both_ways():
     assert len(outer.dispatcher.signatures) == 1
 
 
+@pytest.mark.long
 def test_a_full_disk_keeps_no_kernels_and_stops_none(tmp_path):
     code = (
         "import resource, signal, numpy as np; from trueness.market import kernels as k;"
@@ -83,6 +84,7 @@ def test_a_full_disk_keeps_no_kernels_and_stops_none(tmp_path):
     assert not [one for one in tmp_path.rglob("*") if one.is_file() and one.stat().st_size]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("left", [0, 20])
 def test_damage_of_what_numba_keeps_stops_no_kernel(tmp_path, left):
     code = (
@@ -299,6 +301,7 @@ def test_a_machine_that_never_saw_the_series_takes_the_measures_of_the_bundle(
     assert caught.value.code == "damaged"
 
 
+@pytest.mark.long
 def test_a_kernel_is_compiled_anew_when_one_that_it_calls_has_changed(tmp_path):
     """numba keeps compiled code by the state of its own file alone."""
     head = "from trueness.compiling import compiled\nfrom . import inner as k\n"

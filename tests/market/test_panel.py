@@ -291,6 +291,7 @@ def test_equal_series_say_as_much_as_one_of_them(copies):
         assert (many[2:] >= 0.8 * one[2:] - 0.002).all()  # chances are not smaller
 
 
+@pytest.mark.long
 def test_independent_series_say_more():
     ratios = []
     for seed in range(12):
@@ -337,6 +338,7 @@ def trained(folder):
     return folder
 
 
+@pytest.mark.long
 def test_a_campaign_on_a_panel_is_judged_by_every_verb(trained, panel, capsys, tmp_path):
     store = ("--store", trained / "store")
     code, out, err = call(capsys, "leaderboard", *store, "--json")

@@ -424,6 +424,7 @@ def test_every_row_has_an_oracle():
     assert len(ROWS) == 96
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", list(ROWS))
 def test_equals_an_independent_formula(name, table, oracle):
     slow = name.startswith(SLOW) and ROWS[name].flags != ("constant_in_reference",)

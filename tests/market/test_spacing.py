@@ -238,6 +238,7 @@ VERBS = (
 )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["week", "hour", "30 min bar", "month"])
 def test_nobody_calls_them_days(tmp_path, capsys, name):
     bars = respaced(TIMES[name])

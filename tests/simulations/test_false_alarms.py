@@ -47,6 +47,7 @@ def p_value(row):
     return fisher_exact(counts).pvalue
 
 
+@pytest.mark.long
 def test_a_small_simulation_agrees_with_the_committed_table(small):
     for row in both(false_alarms.read(), small):
         assert p_value(row) > CHANCE, row

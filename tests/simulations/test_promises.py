@@ -45,6 +45,7 @@ def apart(one, other):
 # --------------------------------------------------------------------------------- the promises
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "case", "repetitions"), SMALL, ids=lambda x: getattr(x, "name", x)
 )
@@ -61,6 +62,7 @@ def test_intervals_cover_on_the_page(committed, setting, promise):
         assert tally.share + 3 * tally.error > 0.92
 
 
+@pytest.mark.long
 def test_days_taken_as_independent_are_noticed(committed, monkeypatch):
     independent = Window.of(Blocks.of(1000))
     monkeypatch.setattr(Window, "of", lambda blocks: independent)
@@ -109,6 +111,7 @@ def test_what_is_said_of_a_promise(promise, hits, said):
     assert page.verdict(promise, Tally(1000, hits, hits, hits, 1000)) == said
 
 
+@pytest.mark.long
 def test_a_quick_run_prints_and_writes_nothing(capsys):
     before = page.PAGE.read_text(encoding="utf-8"), results.TABLE.read_bytes()
     main(["--quick", "--jobs", "1", "--only", "power"])
