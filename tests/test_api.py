@@ -260,6 +260,7 @@ def test_importing_the_package_loads_next_to_nothing():
     assert run_python(code) == "[]"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "before",
     ["", "import trueness.judge.leaderboard", "import trueness.api", "import trueness.judge",

@@ -53,6 +53,7 @@ def test_every_kind_has_a_fit_and_a_model_here():
     assert {model["kind"] for model in MODELS.values()} == set(FITS)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")  # lightgbm's own wrapper
 @pytest.mark.parametrize("name", MODELS)
 def test_scores_exactly_the_examples_that_play_and_repeats(noise_examples, model_spec, name, tmp_path, monkeypatch, capfd):  # fmt: skip
@@ -77,6 +78,7 @@ def test_finds_a_planted_signal(noise_examples, model_spec, name):
     assert np.corrcoef(scores, last)[0, 1] > 0.4
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 @pytest.mark.parametrize("name", MODELS)
 def test_only_the_parts_that_may_be_read_are_read(noise_examples, model_spec, name):

@@ -144,6 +144,7 @@ def test_exported_titles_are_judged_as_in_their_store(golden_titles, tmp_path):
             equal(group["verdict"][question][field], stored["verdict"][question][field], question)
 
 
+@pytest.mark.long
 def test_exports_of_a_trained_campaign_stand_beside_its_runs(campaign_folder, tmp_path):
     """Equal numbers, and the comparison group of the runs that were trained."""
     store = Store(campaign_folder / "store")

@@ -153,6 +153,7 @@ def test_a_stack_equals_separate_fits(noise_examples, name):
             np.testing.assert_allclose(b.logit_last, a.logit_last, rtol=0, atol=2e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ALONE)
 def test_what_trains_alone_says_so_and_does_not_depend_on_its_neighbours(noise_examples, name):
     assert not stacks(_shape(name), C, L, NETS)

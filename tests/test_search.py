@@ -341,6 +341,7 @@ def test_a_trial_of_a_silent_machine_returns_after_the_heartbeat(study, tmp_path
 # --------------------------------------------------------------------------------------- objectives
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["precision", "recall", "both"])
 def test_objectives_come_from_stored_runs(folder, tmp_path, study, kind):
     goal = Objective(kind, 0.3)

@@ -41,6 +41,7 @@ def _plain(page):
     return re.sub(r"<[^>]+>", "", page).replace("\u00a0", " ")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_a_leaderboard_and_its_command_show_the_same(served, capsys, address):  # noqa: F811
     bench, client = served

@@ -134,6 +134,7 @@ INHERITED = {"kind", "epochs", "noise", "conditioning", "weights", "returns", "s
 """Fields that several members have from their family; one of the members tries them."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("path", "shape", "before", "after", "fields"), CHANGES,
     ids=[f"{path}-{number}" for number, (path, *_) in enumerate(CHANGES)],

@@ -197,6 +197,7 @@ DAMAGES = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("more", [0, 1])
 def test_tensors_of_another_form_are_computed_anew(tmp_path, damage, more):
@@ -241,6 +242,7 @@ def test_tables_are_the_same_with_and_without_the_folder(tmp_path, monkeypatch):
     np.testing.assert_array_equal(feature_table(bars, names, kept=True).values, expected)
 
 
+@pytest.mark.long
 def test_a_machine_that_never_saw_the_series_takes_the_measures_of_the_bundle(
     tmp_path, monkeypatch
 ):

@@ -318,6 +318,7 @@ def campaign(code):
     return written
 
 
+@pytest.mark.long
 def test_a_campaign_with_own_features_runs(campaign, code, capsys):
     store = ("--store", code / "store")
     for task, names in (

@@ -85,6 +85,7 @@ def test_the_whole_simulation_gives_the_committed_table():
         )  # another processor rounds otherwise
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("setting", EVENTS, ids=lambda s: s.name)
 def test_simulated_events_are_what_they_say(setting):
     runs = [false_alarms.made(setting, i) for i in range(20_000, 20_012)]
