@@ -349,7 +349,7 @@ BAD = {
     "device index": (["run", "demo", "--device", "cpu:x"], "device 'cpu:x' is not available"),
     "long path": (["leaderboard", "--store", "x" * 5000], "File name too long"),
     "nul": (["leaderboard", "--store", "a\0b"], "NUL"),
-    "newline": (["run", "a\nb.yaml"], "unknown campaign"),
+    "newline": (["run", "a\nb.yaml"], "no such file"),
     "verb": (["trane"], "trane"),
 }
 

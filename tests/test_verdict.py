@@ -59,10 +59,10 @@ def test_scores_that_are_tied_at_the_edge_rank_nobody_until_the_auc_sorts():
     tied = table(scores(n=n, good=levels).drop("coin", "vix"))
     (group,) = judge_table(tied).groups
     assert (group.verdict.leader, bool(group.verdict.reason)) == ("", True)
-    (by_auc,) = judge_table(tied, sort="auc").groups
+    (by_auc,) = judge_table(tied, rank_by="auc").groups
     assert by_auc.verdict.leader == "good"
     assert by_auc.power["minimum_detectable"]["upper_hits"] == 0
-    texts = judge_table(tied, sort="auc").document().sentences()
+    texts = judge_table(tied, rank_by="auc").document().sentences()
     assert not [text for text in texts if "0/30" in text]
     (few,) = judge_table(table(), rule=rule_of(alarms=3)).groups  # as many as were asked for
     assert few.verdict.leader.startswith("good")
