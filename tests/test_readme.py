@@ -26,7 +26,7 @@ def folder(tmp_path, monkeypatch):
     Path("trueness.toml").write_text("workers = 0\n")
     bars = load_bars("sp500")
     bars.head(len(bars) - LATER).frame().write_csv("SPY.csv")
-    bars.frame().write_csv("later.csv")
+    bars.frame().write_csv("longer.csv")
     rng, n = np.random.default_rng(0), 1500
     label = (rng.random(n) < 0.2).astype(int)
     scores = {

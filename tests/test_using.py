@@ -14,6 +14,7 @@ from trueness.bundle.finalizing import finalize_named
 from trueness.bundle.format import DESCRIPTION, open_bundle
 from trueness.bundle.payoff import payoff
 from trueness.bundle.predicting import load
+from trueness.bundle.promise import Promise, Threshold
 from trueness.errors import TruenessError
 from trueness.evaluation.group_calibration import GroupTemperatures
 from trueness.evaluation.intervals import Estimate
@@ -236,3 +237,15 @@ def test_an_interrupted_refit_says_how_it_goes_on(folder, tmp_path, capsys, monk
     )
     assert code not in (0, 2)
     assert (out, "same command" in err, (tmp_path / "b").exists()) == ("", True, False)
+
+
+@pytest.mark.parametrize(
+    ("rows", "highest", "silent"), [(199, 0.4, False), (200, 0.4, True), (200, 0.5, False)]
+)
+def test_alarms_that_do_not_come_are_said(rows, highest, silent):
+    """Of 1,200 units out of fold 30 raised an alarm: five are to be expected of 200."""
+    some = Estimate.proportion(12, 30)
+    threshold = Threshold(0.5, some, Estimate.proportion(12, 200), None, None)
+    promise = Promise("oof", 1200, 200, threshold, Estimate.proportion(200, 1200), None, None)
+    scores = np.append(np.full(rows - 1, -2.0), highest)
+    assert bool(promise.silence(scores)) == silent

@@ -266,9 +266,11 @@ class Predictor:
             one.logits(prepared[rows_key(one.member)], self.base_folder) for one in self.opened
         ]
         asked = prepared[rows_key(self.opened[0].member)]
-        notes = (*notes, *asked.notes)
+        frame = self._frame(asked, logits)
+        silence = self.promise.silence(frame["score"].to_numpy())
+        notes = (*notes, *asked.notes, *([silence] if silence else []))
         numbered = self.bundle.task == "table" and data.id_column is None
-        return Predicted(self.bundle, self.promise, self._frame(asked, logits), notes, numbered)
+        return Predicted(self.bundle, self.promise, frame, notes, numbered)
 
     def examples(self, data: Any, since: np.datetime64 | None = None) -> dict[str, Examples]:  # noqa: ANN401
         """What the members read of data, by `rows_key`: the same units, in one order.

@@ -17,6 +17,9 @@ from trueness.evaluation.intervals import Estimate
 
 Array = NDArray[np.float64]
 
+LEAST_EXPECTED = 5
+"""Alarms; that none of so many comes has a chance below 1 %, were they independent."""
+
 
 @dataclass(frozen=True)
 class Threshold:
@@ -152,9 +155,23 @@ class Promise:
         one = self.threshold
         per_year = "" if one.per_year is None else f", about {one.per_year:.0f} alarms a year"
         return [
-            f"Threshold: score of at least {one.score:.4g}{per_year}; precision expected "
+            f"Threshold: score of at least {_plain(one.score)}{per_year}; precision expected "
             f"{self.expectation}, recall {share(one.recall)}; {one.certificate}"
         ]
+
+    def silence(self, score: Array) -> str:
+        """That no score (N,) reaches the threshold where several were to be expected; else empty.
+
+        A refitted model may score on another scale than those that the threshold was found on.
+        """
+        expected = len(score) * self.expected.n / max(self.n, 1)
+        if expected < LEAST_EXPECTED or score.max() >= self.threshold.score:
+            return ""
+        return (
+            f"No score reaches the threshold of {_plain(self.threshold.score)} (the highest is "
+            f"{_plain(score.max())}), where about {expected:.0f} alarms were to be expected: the "
+            "refitted model scores on another scale, or the data have changed"
+        )
 
     def calibrated(self, logit: Array) -> Array | None:
         """Calibrated probabilities (n,); None without a map."""
@@ -191,3 +208,7 @@ def probability_of(logit: Array) -> Array:
     """
     small = np.exp(-np.abs(logit))
     return np.where(logit >= 0, 1.0, small) / (1 + small)
+
+
+def _plain(score: float) -> str:
+    return f"{score:.4g}".replace("-", "−")
