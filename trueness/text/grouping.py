@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,9 +16,6 @@ from trueness.text.duplicates import DuplicateFinder, join
 from trueness.text.fields import titles_only
 from trueness.text.shards import shard_paths
 from trueness.text.statistics import OUT, Rows
-
-if TYPE_CHECKING:
-    pass
 
 EXAMPLES = 5
 """Pairs of texts that a report shows."""

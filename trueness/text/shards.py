@@ -9,7 +9,6 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -22,9 +21,6 @@ from trueness.text.corpus import COLUMNS, UNDETERMINED
 from trueness.text.fields import first_marker, titles_only
 from trueness.text.sources import Piece, Source
 from trueness.text.statistics import Rows
-
-if TYPE_CHECKING:
-    pass
 
 MOST_CLASSES = 10_000
 _SHARD = COLUMNS | {"given": pl.Boolean, "characters": pl.Int32}
